@@ -1,0 +1,128 @@
+import hashlib
+import pickle
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+
+import data
+from data import load_mnist
+
+
+def small_mnist():
+    """Arrays of the right layout: two images of each digit in each split."""
+    labels = np.arange(20, dtype=np.uint8) % 10
+    images = np.arange(20 * 784, dtype=np.uint32).reshape(20, 28, 28).astype(np.uint8)
+    return {"x_train": images, "y_train": labels, "x_test": images[::-1], "y_test": labels[::-1]}
+
+
+def write(path, **changes):
+    arrays = {key: value for key, value in (small_mnist() | changes).items() if value is not None}
+    np.savez_compressed(path, **arrays)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("split", "kind", "header", "md5"),
+    [
+        (0, 0, (0x803, 60000, 28, 28), "6bbc9ace898e44ae57da46a324031adb"),
+        (0, 1, (0x801, 60000), "a25bea736e30d166cdddb491f175f624"),
+        (1, 0, (0x803, 10000, 28, 28), "2646ac647ad5339dbf082846283269ea"),
+        (1, 1, (0x801, 10000), "27ae3e4e09519cfbb04c329615203637"),
+    ],
+)
+def test_the_shipped_file_is_mnist_to_the_byte(mnist, split, kind, header, md5):
+    idx = np.array(header, ">u4").tobytes() + mnist[split][kind].tobytes()
+    assert hashlib.md5(idx).hexdigest() == md5
+
+
+def test_a_changed_shipped_file_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(data, "SHIPPED", write(tmp_path / "mnist.npz"))
+    with pytest.raises(ValueError, match=r"mnist\.npz: SHA-256"):
+        load_mnist()
+
+
+def test_without_the_shipped_file_keras_downloads(monkeypatch, tmp_path):
+    keras_datasets = types.ModuleType("keras.datasets")
+    keras_datasets.mnist = types.SimpleNamespace(load_data=lambda: "downloaded")
+    monkeypatch.setitem(sys.modules, "keras", types.ModuleType("keras"))
+    monkeypatch.setitem(sys.modules, "keras.datasets", keras_datasets)
+    monkeypatch.setattr(data, "SHIPPED", tmp_path / "absent.npz")
+    assert load_mnist() == "downloaded"
+
+
+def test_reads_any_file_of_the_same_layout(tmp_path):
+    (x_train, y_train), (x_test, y_test) = load_mnist(str(write(tmp_path / "small.npz")))
+    expected = small_mnist()
+    np.testing.assert_array_equal(x_train, expected["x_train"])
+    np.testing.assert_array_equal(y_train, expected["y_train"])
+    np.testing.assert_array_equal(x_test, expected["x_test"])
+    np.testing.assert_array_equal(y_test, expected["y_test"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"y_test": None}, "lacks y_test"),
+        ({"x_train": np.zeros((20, 28, 27), np.uint8)}, r"x_train is uint8 \(20, 28, 27\)"),
+        ({"x_train": np.zeros((20, 784), np.uint8)}, r"x_train is uint8 \(20, 784\)"),
+        ({"x_train": np.zeros((20, 28, 28), np.float32)}, "x_train is float32"),
+        ({"x_train": np.array(3, np.uint8)}, r"x_train is uint8 \(\)"),
+        ({"y_test": np.zeros((20, 1), np.uint8)}, r"y_test is uint8 \(20, 1\)"),
+        ({"y_test": np.zeros(20, np.int64)}, "y_test is int64"),
+        ({"y_test": np.full(20, 10, np.uint8)}, "label 10"),
+        ({"x_test": np.zeros((19, 28, 28), np.uint8)}, "19 images but 20 labels in test"),
+        ({"y_train": np.minimum(np.arange(20) % 10, 8).astype(np.uint8)}, "no train image of"),
+        ({"x_test": np.zeros((0, 28, 28), np.uint8), "y_test": np.zeros(0, np.uint8)}, "no test"),
+    ],
+)
+def test_a_bad_file_is_named_with_its_fault(tmp_path, changes, fault):
+    path = write(tmp_path / "bad.npz", **changes)
+    with pytest.raises(ValueError, match=rf"bad\.npz: .*{fault}"):
+        load_mnist(path)
+
+
+def test_a_truncated_or_foreign_file_is_refused(tmp_path):
+    whole = write(tmp_path / "whole.npz").read_bytes()
+    array = tmp_path / "array.npy"
+    np.save(array, np.zeros(3))
+    for content in (whole[: len(whole) // 2], whole[:3], b"", b"not a zip", array.read_bytes()):
+        path = tmp_path / "bad.npz"
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"bad\.npz: not a readable"):
+            load_mnist(path)
+
+
+def test_never_unpickles(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (pytest.fail, ("code in the file was run",))
+
+    bomb = np.empty(1, object)
+    bomb[0] = Bomb()
+    objects = np.array([{}] * 20, object)
+    for path in (
+        write(tmp_path / "objects.npz", y_train=objects),
+        write(tmp_path / "bomb.npz", y_train=bomb),
+    ):
+        with pytest.raises(ValueError, match="not a readable"):
+            load_mnist(path)
+    (tmp_path / "pickle.npz").write_bytes(pickle.dumps({"x_train": 1}))
+    with pytest.raises(ValueError, match="not a readable"):
+        load_mnist(tmp_path / "pickle.npz")
+
+
+def test_a_missing_path_is_not_found(tmp_path):
+    for path in (tmp_path / "absent.npz", tmp_path):
+        with pytest.raises(FileNotFoundError, match=path.name):
+            load_mnist(path)
+
+
+def test_data_and_preprocessing_never_import_keras():
+    code = (
+        "import sys, data, preprocessing; data.load_mnist(); "
+        "sys.exit(any(name in sys.modules for name in ('keras', 'tensorflow', 'jax')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
