@@ -1,0 +1,244 @@
+"""The sequences: handwritten digits that count upward, drawn afresh for every batch.
+
+A table of digits says what counts as a sequence, one row a window such as
+5, 6, 7, 8 -> 9. `DigitSequences` fills each place of a row with a random image
+of that digit. It draws *indices*; pixels are gathered and scaled only when a
+batch is made, so millions of sequences cost no more memory than one batch.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+SIDE = 28  # images are SIDE x SIDE pixels
+
+
+def flatten(images: ArrayLike) -> np.ndarray:
+    """Turns images into vectors of 784 values in [0, 1].
+
+    Args:
+        images: One image `(28, 28)`, a list of images or an array of any
+            leading shape `(..., 28, 28)`: integers in [0, 255] or floats in
+            [0, 1]. Images already flattened, `(..., 784)`, pass too.
+
+    Returns:
+        `float32 (..., 784)` in [0, 1].
+
+    Raises:
+        ValueError: Another shape or dtype, NaN, or values out of range.
+
+    Example:
+
+    >>> flatten(np.full((2, 28, 28), 255, "uint8")).shape
+    (2, 784)
+    """
+    try:
+        images = np.asarray(images)
+    except ValueError as error:  # a list of images that differ in size
+        raise ValueError(f"images differ in shape; expected (..., {SIDE}, {SIDE})") from error
+    if images.shape[-2:] == (SIDE, SIDE):
+        images = images.reshape(*images.shape[:-2], SIDE * SIDE)
+    if images.ndim == 0 or images.shape[-1] != SIDE * SIDE:
+        raise ValueError(
+            f"images have shape {images.shape}; expected (..., {SIDE}, {SIDE}) or (..., {SIDE**2})"
+        )
+    if images.dtype.kind not in "iuf":
+        raise ValueError(
+            f"images are {images.dtype}; expected integers in [0, 255] or floats in [0, 1]"
+        )
+    white = 1 if images.dtype.kind == "f" else 255
+    # uint8 cannot be out of range. Written so that a NaN fails the comparison.
+    if (
+        images.size
+        and images.dtype != np.uint8
+        and not (images.min() >= 0 and images.max() <= white)
+    ):
+        raise ValueError(
+            f"{images.dtype} images range from {images.min()} to {images.max()}; "
+            f"expected values in [0, {white}] without NaN"
+        )
+    return np.divide(images, np.float32(white), dtype=np.float32)
+
+
+def digit_windows(length: int = 4, wrap: bool = False) -> np.ndarray:
+    """The table of the task: runs of digits that count upward, one row a window.
+
+    Args:
+        length: Digits in the context, before the target: at least 1, and at
+            most 9 without `wrap`.
+        wrap: Let 0 follow 9, so that counting never ends.
+
+    Returns:
+        `int (10 - length, length + 1)`, or `(10, length + 1)` with `wrap`; the
+        last column is the digit of the target.
+
+    Raises:
+        ValueError: `length` is out of range.
+
+    Example:
+
+    >>> digit_windows(length=4)[0], len(digit_windows(length=4))
+    (array([0, 1, 2, 3, 4]), 6)
+    """
+    if length < 1 or (length > 9 and not wrap):
+        raise ValueError(f"length is {length}; expected 1 to 9, or more with wrap=True")
+    first = np.arange(10 if wrap else 10 - length)
+    return (first[:, None] + np.arange(length + 1)) % 10
+
+
+class DigitSequences:
+    """Sequences of images whose digits follow a table of windows.
+
+    A draw depends on `seed` and on nothing else: `sample` answers the same to
+    the same question, however often and in whatever order it is asked, and
+    every `batches` stream starts at the same first batch.
+
+    Args:
+        images: `uint8 (n, 28, 28)`; held as they are, not copied.
+        labels: The digit of each image, integers `(n,)` in 0 to 9.
+        windows: Integers `(m, t + 1)`, one row a window, the target's digit
+            last. Any table will do: what to learn is data, not code.
+        pairing: `"random"`: each place takes any image of its digit.
+        seed: Integer for reproducible draws; `None` picks one at random.
+
+    Raises:
+        ValueError: An argument of another shape, dtype or range, or a window
+            with a digit that has no image.
+
+    Example:
+
+    >>> (x_train, y_train), _ = load_mnist()
+    >>> train = DigitSequences(x_train, y_train, seed=0)
+    >>> inputs, targets, digits = train.sample(600)
+    >>> inputs.shape, targets.shape, digits.shape
+    ((600, 4, 784), (600, 28, 28), (600, 5))
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        windows: ArrayLike = digit_windows(),  # noqa: B008  # never written to
+        *,
+        pairing: str = "random",
+        seed: int | None = None,
+    ):
+        images, labels, windows = np.asarray(images), np.asarray(labels), np.asarray(windows)
+        if images.dtype != np.uint8 or images.shape[1:] != (SIDE, SIDE):
+            raise ValueError(
+                f"images are {images.dtype} {images.shape}; expected uint8 (n, {SIDE}, {SIDE})"
+            )
+        if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
+            raise ValueError(
+                f"labels are {labels.dtype} {labels.shape}; expected integers ({len(images)},)"
+            )
+        if windows.dtype.kind not in "iu" or windows.ndim != 2 or windows.shape[1] < 2:
+            raise ValueError(
+                f"windows are {windows.dtype} {windows.shape}; "
+                "expected integers (m, t + 1): contexts of t >= 1 digits and their targets"
+            )
+        absent = np.setdiff1d(windows, labels)
+        if not windows.size or absent.size or windows.min() < 0 or windows.max() > 9:
+            raise ValueError(
+                f"windows must hold digits 0 to 9 that have images; no image of {absent.tolist()}"
+            )
+        if pairing != "random":
+            raise ValueError(f"pairing is {pairing!r}; expected 'random'")
+        self.images = images
+        self.labels = labels
+        self.windows = windows
+        self.pairing = pairing
+        self.seed = np.random.SeedSequence(seed).entropy
+        # Image indices sorted by digit: digit d owns counts[d] of them, from starts[d] on.
+        self._by_digit = np.argsort(labels, kind="stable")
+        self._counts = np.bincount(labels, minlength=10)
+        self._starts = np.cumsum(self._counts) - self._counts
+
+    def sample(self, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Draws `n` sequences as arrays, balanced over the windows.
+
+        Args:
+            n: Number of sequences; each window gets its share, give or take one.
+
+        Returns:
+            inputs `float32 (n, t, 784)` in [0, 1], targets `float32 (n, 28, 28)`
+            in [0, 1] and digits `int (n, t + 1)`.
+
+        Raises:
+            ValueError: `n` is below 1.
+        """
+        digits, indices = self.draw(n)
+        return *self.gather(indices), digits
+
+    def batches(self, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """An endless stream of freshly drawn batches, for `model.fit`.
+
+        Args:
+            batch_size: Sequences in a batch.
+
+        Yields:
+            inputs `float32 (batch_size, t, 784)` and targets
+            `float32 (batch_size, 28, 28)`, both in [0, 1].
+
+        Raises:
+            ValueError: `batch_size` is below 1.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; expected at least 1")
+
+        def stream():
+            number = 1  # draw 0 is `sample`'s
+            while True:
+                _, indices = self.draw(batch_size, number)
+                yield self.gather(indices)
+                number += 1
+
+        return stream()
+
+    def draw(self, n: int, number: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Draws sequences as indices into `images`, without touching a pixel.
+
+        Args:
+            n: Number of sequences.
+            number: Which of the endlessly many draws; each is independent.
+
+        Returns:
+            digits `int (n, t + 1)` and indices `int (n, t + 1)`, where
+            `labels[indices] == digits`.
+
+        Raises:
+            ValueError: `n` is below 1.
+        """
+        if n < 1:
+            raise ValueError(f"n is {n}; expected at least 1 sequence")
+        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(number,)))
+        # A random offset decides which windows get one more where n is no multiple of their number.
+        rows = (np.arange(n) + rng.integers(len(self.windows))) % len(self.windows)
+        digits = self.windows[rng.permutation(rows)]  # (n, t + 1)
+        places = rng.integers(self._counts[digits])
+        return digits, self._by_digit[self._starts[digits] + places]
+
+    def gather(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Reads the images of drawn sequences.
+
+        Args:
+            indices: `int (n, t + 1)`, from `draw`.
+
+        Returns:
+            inputs `float32 (n, t, 784)` and targets `float32 (n, 28, 28)`.
+        """
+        inputs = flatten(self.images[indices[:, :-1]])
+        targets = flatten(self.images[indices[:, -1]]).reshape(-1, SIDE, SIDE)
+        return inputs, targets
+
+    def mean_target(self) -> np.ndarray:
+        """The mean target image, where every predictor should start.
+
+        Returns:
+            `float32 (28, 28)` in [0, 1]: the mean image of each window's last
+            digit, averaged over the windows.
+        """
+        digits, counts = np.unique(self.windows[:, -1], return_counts=True)
+        means = [self.images[self.labels == digit].mean(axis=0) for digit in digits]
+        return (np.average(means, axis=0, weights=counts) / 255).astype(np.float32)

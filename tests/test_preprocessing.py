@@ -1,0 +1,238 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from preprocessing import DigitSequences, digit_windows, flatten
+
+# Twelve images a digit, each with its own number in the first two pixels, so that a drawn image
+# tells which one it is, without carrying 60,000 of them through every example.
+LABELS = (np.arange(120) % 10).astype(np.uint8)
+IMAGES = np.zeros((120, 28, 28), np.uint8)
+IMAGES[:, 0, 0] = np.arange(120)
+IMAGES[:, 5, 5] = LABELS
+
+seeds = st.integers(0, 2**63)
+lengths = st.integers(1, 9)
+tables = hnp.arrays(
+    np.int64,
+    st.tuples(st.integers(1, 12), st.integers(2, 6)),
+    elements=st.integers(0, 9),
+)
+
+
+def number_of(vectors):
+    """The image number hidden in the first pixel of flattened images."""
+    return np.rint(vectors[..., 0] * 255).astype(int)
+
+
+# flatten
+
+
+@given(
+    st.one_of(
+        hnp.arrays(np.uint8, st.sampled_from([(28, 28), (3, 28, 28), (2, 4, 28, 28), (0, 28, 28)])),
+        hnp.arrays(
+            st.sampled_from([np.float32, np.float64]),
+            st.sampled_from([(28, 28), (2, 28, 28)]),
+            elements=st.floats(0, 1, width=32),
+        ),
+    )
+)
+def test_flatten_keeps_every_pixel_in_its_place(images):
+    flat = flatten(images)
+    assert flat.dtype == np.float32
+    assert flat.shape == (*images.shape[:-2], 784)
+    white = 255 if images.dtype == np.uint8 else 1
+    np.testing.assert_allclose(flat.reshape(images.shape), images / np.float64(white), rtol=1e-6)
+    np.testing.assert_array_equal(flatten(flat), flat)
+
+
+def test_flatten_takes_lists_and_wider_integers():
+    image = np.full((28, 28), 255)
+    assert flatten([image, image]).shape == (2, 784)
+    assert flatten(image.tolist()).max() == 1
+
+
+@pytest.mark.parametrize(
+    ("images", "fault"),
+    [
+        (np.zeros((28, 27), np.uint8), r"shape \(28, 27\)"),
+        (np.uint8(3), r"shape \(\)"),
+        (np.zeros((28, 28), bool), "are bool"),
+        (np.zeros((28, 28), complex), "are complex"),
+        (np.full((28, 28), "x"), "are <U1"),
+        (np.full((28, 28), 1.5), r"from 1\.5 to 1\.5"),
+        (np.full((28, 28), 255.0), r"from 255\.0 .* in \[0, 1\]"),
+        (np.full((28, 28), -1), r"from -1 .* in \[0, 255\]"),
+        (np.full((28, 28), 256), "from 256"),
+        (np.full((28, 28), np.nan), "without NaN"),
+        ([np.zeros((28, 28)), np.zeros((27, 28))], "differ in shape"),
+    ],
+)
+def test_flatten_says_what_is_wrong(images, fault):
+    with pytest.raises(ValueError, match=fault):
+        flatten(images)
+
+
+# digit_windows
+
+
+def test_the_table_of_the_task():
+    assert digit_windows().tolist() == [list(range(start, start + 5)) for start in range(6)]
+    assert digit_windows(wrap=True)[-1].tolist() == [9, 0, 1, 2, 3]
+    assert digit_windows(length=9).tolist() == [list(range(10))]
+
+
+@given(lengths, st.booleans())
+def test_windows_count_upward_by_one(length, wrap):
+    windows = digit_windows(length, wrap)
+    assert windows.shape == (10 if wrap else 10 - length, length + 1)
+    step = np.diff(windows, axis=1)
+    assert np.all(step % 10 == 1) and (wrap or np.all(step == 1))
+    assert windows.min() >= 0 and windows.max() <= 9
+    assert len(np.unique(windows, axis=0)) == len(windows)
+
+
+def test_only_a_wrapped_table_can_be_longer():
+    for length, wrap in ((0, False), (10, False), (0, True), (-1, False)):
+        with pytest.raises(ValueError, match=f"length is {length}"):
+            digit_windows(length, wrap)
+    assert digit_windows(12, wrap=True).shape == (10, 13)
+
+
+# DigitSequences
+
+
+@given(lengths, st.booleans(), seeds, st.integers(1, 200))
+def test_every_sequence_counts_upward_by_one(length, wrap, seed, n):
+    _, _, digits = DigitSequences(IMAGES, LABELS, digit_windows(length, wrap), seed=seed).sample(n)
+    assert np.all(np.diff(digits, axis=1) % 10 == 1)
+
+
+@given(tables, seeds, st.integers(1, 100))
+def test_each_image_shows_the_digit_claimed_for_it(windows, seed, n):
+    sequences = DigitSequences(IMAGES, LABELS, windows, seed=seed)
+    inputs, targets, digits = sequences.sample(n)
+    numbers = np.column_stack([number_of(inputs), number_of(targets.reshape(n, 784))])
+    np.testing.assert_array_equal(LABELS[numbers], digits)
+    np.testing.assert_array_equal(targets, IMAGES[numbers[:, -1]] / np.float32(255))
+    np.testing.assert_array_equal(
+        inputs.reshape(n, -1, 28, 28), IMAGES[numbers[:, :-1]] / np.float32(255)
+    )
+
+
+@given(tables, seeds, st.integers(1, 100))
+def test_draws_are_balanced_over_the_windows(windows, seed, n):
+    _, _, digits = DigitSequences(IMAGES, LABELS, windows, seed=seed).sample(n)
+    rows, copies = np.unique(windows, axis=0, return_counts=True)
+    drawn = (digits[:, None] == rows).all(axis=2).sum(axis=0)
+    assert drawn.sum() == n
+    share = n / len(windows)
+    assert np.all(drawn >= np.floor(share) * copies) and np.all(drawn <= np.ceil(share) * copies)
+
+
+@given(seeds, st.integers(1, 50), st.integers(1, 50))
+def test_the_same_seed_gives_the_same_draw_whatever_was_drawn_before(seed, n, other):
+    first = DigitSequences(IMAGES, LABELS, seed=seed)
+    second = DigitSequences(IMAGES, LABELS, seed=seed)
+    second.sample(other)
+    next(second.batches(other))
+    for a, b in zip(first.sample(n), second.sample(n), strict=True):
+        np.testing.assert_array_equal(a, b)
+    streams = first.batches(n), second.batches(n)
+    for _ in range(3):
+        for a, b in zip(next(streams[0]), next(streams[1]), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@given(seeds)
+def test_batches_never_end_and_never_repeat_a_draw(seed):
+    sequences = DigitSequences(IMAGES, LABELS, seed=seed)
+    drawn = [
+        number_of(inputs).tobytes() for inputs, _ in itertools.islice(sequences.batches(32), 50)
+    ]
+    drawn.append(number_of(sequences.sample(32)[0]).tobytes())
+    assert len(set(drawn)) == 51
+
+
+def test_different_seeds_draw_differently():
+    draws = [
+        DigitSequences(IMAGES, LABELS, seed=s).sample(50)[0].tobytes() for s in (0, 1, None, None)
+    ]
+    assert len(set(draws)) == 4
+
+
+def test_any_image_of_a_digit_can_be_drawn_and_none_is_preferred():
+    _, indices = DigitSequences(IMAGES, LABELS, seed=0).draw(12_000)
+    counts = np.bincount(indices[:, 0], minlength=120)[LABELS <= 5]
+    # Binomial with mean 12,000 / 6 / 12; six standard deviations either way.
+    assert np.all(np.abs(counts - 12_000 / 72) < 6 * np.sqrt(12_000 / 72))
+
+
+@given(lengths, st.booleans(), st.integers(1, 40))
+def test_shapes_dtypes_and_ranges(length, wrap, n):
+    sequences = DigitSequences(IMAGES, LABELS, digit_windows(length, wrap), seed=0)
+    inputs, targets, digits = sequences.sample(n)
+    assert inputs.shape == (n, length, 784) and targets.shape == (n, 28, 28)
+    assert digits.shape == (n, length + 1) and digits.dtype.kind == "i"
+    for images in (inputs, targets, *next(sequences.batches(n)), sequences.mean_target()):
+        assert images.dtype == np.float32
+        assert images.min() >= 0 and images.max() <= 1
+
+
+def test_train_and_test_never_share_an_image(mnist, train, test):
+    """Each side holds its own array only, and no image of one is in the other, by its pixels."""
+    assert train.images is mnist[0][0] and test.images is mnist[1][0]
+    seen = {image.tobytes() for image in train.images}
+    assert not any(image.tobytes() in seen for image in test.images)
+    inputs, targets, _ = test.sample(200)
+    drawn = np.concatenate([inputs.reshape(-1, 784), targets.reshape(-1, 784)])
+    assert not any(np.rint(image * 255).astype(np.uint8).tobytes() in seen for image in drawn)
+
+
+def test_mean_target_is_the_mean_over_windows_of_the_digit_means():
+    windows = [[0, 1], [2, 1], [3, 4]]
+    mean = DigitSequences(IMAGES, LABELS, windows).mean_target()
+    ones, fours = IMAGES[LABELS == 1].mean(axis=0), IMAGES[LABELS == 4].mean(axis=0)
+    np.testing.assert_allclose(mean, (2 * ones + fours) / 3 / 255, rtol=1e-6)
+
+
+def test_images_are_held_once_and_not_as_floats():
+    sequences = DigitSequences(IMAGES, LABELS)
+    assert sequences.images is IMAGES
+    held = [value for value in vars(sequences).values() if isinstance(value, np.ndarray)]
+    assert sum(array.nbytes for array in held if array is not IMAGES) < 20 * len(IMAGES) + 1_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        ({"images": IMAGES / 255}, "images are float64"),
+        ({"images": IMAGES[:, :27]}, r"\(120, 27, 28\)"),
+        ({"labels": LABELS[:-1]}, r"labels are uint8 \(119,\)"),
+        ({"labels": LABELS / 1}, "labels are float64"),
+        ({"labels": LABELS + 10}, "must hold digits 0 to 9"),
+        ({"windows": [0, 1, 2]}, r"windows are int64 \(3,\)"),
+        ({"windows": [[0], [1]]}, r"\(2, 1\)"),
+        ({"windows": [[0.0, 1.0]]}, "windows are float64"),
+        ({"windows": [[9, 10]]}, r"no image of \[10\]"),
+        ({"windows": [[-1, 0]]}, r"no image of \[-1\]"),
+        ({"windows": np.zeros((0, 5), int)}, "must hold digits"),
+        ({"images": IMAGES[LABELS != 4], "labels": LABELS[LABELS != 4]}, r"no image of \[4\]"),
+        ({"pairing": "alphabetical"}, "pairing is 'alphabetical'"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, fault):
+    with pytest.raises(ValueError, match=fault):
+        DigitSequences(**{"images": IMAGES, "labels": LABELS} | arguments)
+
+
+def test_empty_draws_are_refused():
+    sequences = DigitSequences(IMAGES, LABELS)
+    for draw in (sequences.sample, sequences.draw, sequences.batches):
+        with pytest.raises(ValueError, match="is 0; expected at least 1"):
+            draw(0)
