@@ -1,0 +1,258 @@
+"""The predictor: an LSTM reads the images so far and answers with the next one.
+
+Two things keep it from the collapse that the obvious recipe ends in, where
+every input gets the same blurred answer: `adapt` starts the output at the mean
+target image, and the loss sums over pixels instead of averaging them.
+"""
+
+import functools
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from preprocessing import SIDE, flatten
+from quiet import keras  # Keras itself, without TensorFlow's start-up messages
+
+PIXELS = SIDE * SIDE
+
+
+@keras.saving.register_keras_serializable(package="next_image")
+def summed_squared_error(y_true, y_pred):
+    """Squared error summed over the pixels of each image.
+
+    Averaged over 784 pixels instead, gradients are 784 times smaller, and
+    learning rates that are usual elsewhere leave the LSTM where it started.
+
+    Args:
+        y_true: Targets `(n, 28, 28)` in [0, 1].
+        y_pred: Predictions `(n, 28, 28)` in [0, 1].
+
+    Returns:
+        `(n,)`, one sum for each image.
+    """
+    return keras.ops.sum(keras.ops.square(y_true - y_pred), axis=(-2, -1))
+
+
+def make_optimizer(name: str = "adam", steps: int | None = None) -> keras.optimizers.Optimizer:
+    """An optimizer with the settings that work for this task.
+
+    Args:
+        name: `"sgd"` (with Nesterov momentum and clipped gradients),
+            `"rmsprop"` or `"adam"`.
+        steps: Training steps in all, over which the learning rate falls to
+            zero along a cosine (Loshchilov and Hutter, 2017); by default it
+            stays constant.
+
+    Returns:
+        A `keras.optimizers.Optimizer`.
+
+    Raises:
+        ValueError: Another name, or `steps` below 1.
+
+    Example:
+
+    >>> model.compile(optimizer=make_optimizer("sgd", steps=2_000))
+    """
+    peaks = {"sgd": 0.02, "rmsprop": 1e-3, "adam": 4e-3}
+    if name not in peaks:
+        raise ValueError(f"optimizer is {name!r}; expected one of {', '.join(map(repr, peaks))}")
+    if steps is not None and steps < 1:
+        raise ValueError(f"steps is {steps}; expected at least 1, or None")
+    rate = keras.optimizers.schedules.CosineDecay(peaks[name], steps) if steps else peaks[name]
+    if name == "sgd":
+        return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, clipnorm=1.0)
+    return {"rmsprop": keras.optimizers.RMSprop, "adam": keras.optimizers.Adam}[name](rate)
+
+
+@keras.saving.register_keras_serializable(package="next_image")
+class NextImagePredictor(keras.Sequential):
+    """Two LSTM layers and a dense one: images in, the next image out.
+
+    A normal Keras model: `fit`, `evaluate`, `predict`, `summary`, `save` and
+    callbacks work unchanged. Under any loss that is smallest at the mean, its
+    answer is the mean of all the images that could follow, hence soft.
+
+    Args:
+        length: Images in the context.
+        units: Widths of the two LSTM layers.
+        dropout: Share of the input pixels dropped in training.
+        name: Name of the model.
+
+    Raises:
+        ValueError: An argument out of range.
+
+    Example:
+
+    >>> model = NextImagePredictor()
+    >>> model.adapt(train.mean_target())
+    >>> model.compile()
+    >>> history = model.fit(train.batches(256), steps_per_epoch=100, shuffle=False)
+    >>> model.predict_next(images).shape  # images: (4, 28, 28)
+    (28, 28)
+
+    Reference:
+        Hochreiter and Schmidhuber, 1997: Long short-term memory.
+    """
+
+    def __init__(
+        self,
+        length: int = 4,
+        units: tuple[int, int] = (128, 128),
+        dropout: float = 0.3,
+        name: str | None = None,
+    ):
+        if length < 1:
+            raise ValueError(f"length is {length}; expected at least 1 image")
+        # Unrolled, four steps of a loop become one plain graph, which trains faster.
+        super().__init__(
+            [
+                keras.Input((length, PIXELS)),
+                keras.layers.LSTM(units[0], return_sequences=True, dropout=dropout, unroll=True),
+                keras.layers.LSTM(units[1], unroll=True),
+                keras.layers.Dense(PIXELS, activation="sigmoid"),
+                keras.layers.Reshape((SIDE, SIDE)),
+            ],
+            name=name,
+        )
+        self.length, self.units, self.dropout = length, tuple(units), dropout
+
+    def get_config(self) -> dict:
+        return {
+            "length": self.length,
+            "units": self.units,
+            "dropout": self.dropout,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects: dict | None = None) -> "NextImagePredictor":
+        return cls(**config)
+
+    def adapt(self, mean_target: ArrayLike) -> None:
+        """Starts the output at the mean target image, by setting the last bias to its logit.
+
+        From there on, training has only the differences between digits left to
+        learn, and cannot take the mean image, which any predictor finds first,
+        for an answer.
+
+        Args:
+            mean_target: `(28, 28)` in [0, 1], from `DigitSequences.mean_target`.
+
+        Raises:
+            ValueError: Another shape or range.
+        """
+        mean = flatten(mean_target)
+        if mean.shape != (PIXELS,):
+            raise ValueError(
+                f"mean_target has shape {np.shape(mean_target)}; expected ({SIDE}, {SIDE})"
+            )
+        mean = np.clip(mean, 1e-4, 1 - 1e-4)  # keeps the logit of always-black pixels finite
+        self.layers[-2].bias.assign(np.log(mean / (1 - mean)))
+
+    def compile(self, optimizer=None, loss=None, metrics=None, **kwargs) -> None:
+        """Configures training; without arguments, with the settings that work.
+
+        Args:
+            optimizer: By default `make_optimizer("adam")`.
+            loss: By default `summed_squared_error`.
+            metrics: By default `["mse"]`, the mean squared error per pixel.
+            **kwargs: As for `keras.Model.compile`.
+        """
+        super().compile(
+            optimizer=optimizer or make_optimizer("adam"),
+            loss=loss or summed_squared_error,
+            metrics=["mse"] if metrics is None else metrics,
+            **kwargs,
+        )
+
+    def compile_from_config(self, config: dict) -> None:
+        # Keras asks for this wherever `compile` is overridden: loading would not compile otherwise.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def predict_next(self, images: ArrayLike) -> np.ndarray:
+        """Predicts the image that comes next.
+
+        Args:
+            images: One sequence `(t, 28, 28)` or a batch `(n, t, 28, 28)`,
+                integers in [0, 255] or floats in [0, 1]; or the same
+                flattened, `(t, 784)` or `(n, t, 784)`.
+
+        Returns:
+            `float32 (28, 28)` in [0, 1]; for a batch `(n, 28, 28)`.
+
+        Raises:
+            ValueError: Another shape or length, NaN, or values out of range.
+        """
+        context, single = self._context(images)
+        prediction = self.predict_on_batch(context)
+        return prediction[0] if single else prediction
+
+    def generate(self, images: ArrayLike, steps: int) -> np.ndarray:
+        """Goes on counting: predicts, appends the prediction to the context, predicts again.
+
+        Args:
+            images: As for `predict_next`.
+            steps: Images to generate.
+
+        Returns:
+            `float32 (steps, 28, 28)` in [0, 1]; for a batch `(n, steps, 28, 28)`.
+
+        Raises:
+            ValueError: As for `predict_next`, or `steps` below 1.
+
+        Example:
+
+        >>> model.generate(images, steps=6).shape  # images: (4, 28, 28)
+        (6, 28, 28)
+        """
+        if steps < 1:
+            raise ValueError(f"steps is {steps}; expected at least 1")
+        context, single = self._context(images)
+        rounds = np.zeros(-(-steps // self.length), "float32")
+        chains = self._chain.predict_on_batch([context, rounds])[:, :steps]
+        return chains[0] if single else chains
+
+    def _context(self, images: ArrayLike) -> tuple[np.ndarray, bool]:
+        """Checks and flattens images to `(n, t, 784)`; also whether they were one sequence."""
+        context = flatten(images)
+        single = context.ndim == 2
+        if context.ndim not in (2, 3) or context.shape[-2] != self.length or not context.size:
+            raise ValueError(
+                f"images have shape {np.shape(images)}; expected ({self.length}, {SIDE}, {SIDE}) "
+                f"or (n, {self.length}, {SIDE}, {SIDE}), or the same flattened to {PIXELS}"
+            )
+        return (context[None] if single else context), single
+
+    # A cached property, because Keras would take an attribute for a layer of this model.
+    @functools.cached_property
+    def _chain(self) -> "_Chain":
+        return _Chain(self)
+
+
+class _Chain(keras.Model):
+    """Feeds a predictor its own answers; a model, so that Keras compiles the whole loop."""
+
+    def __init__(self, predictor: NextImagePredictor):
+        super().__init__(name="chain")
+        self.predictor = predictor
+
+    def call(self, inputs):
+        context, rounds = inputs  # (n, t, 784), (r,)
+        # An LSTM with dropout draws random numbers even when it predicts. Under JAX a loop may not
+        # change state, so the predictor is called as a pure function and its new state forgotten.
+        weights = [variable.value for variable in self.predictor.trainable_variables]
+        state = [variable.value for variable in self.predictor.non_trainable_variables]
+
+        def replace_context(context, _):
+            for _ in range(self.predictor.length):
+                image, _ = self.predictor.stateless_call(weights, state, context, training=False)
+                image = keras.ops.reshape(image, (-1, 1, PIXELS))
+                context = keras.ops.concatenate([context[:, 1:], image], axis=1)
+            return context, context
+
+        # Scanning by whole contexts, not by images: what `ops.scan` collects must look like its
+        # state on every backend, and this way each image is kept once.
+        _, contexts = keras.ops.scan(replace_context, context, rounds)  # (r, n, t, 784)
+        images = keras.ops.transpose(contexts, (1, 0, 2, 3))
+        return keras.ops.reshape(images, (keras.ops.shape(context)[0], -1, SIDE, SIDE))

@@ -1,0 +1,267 @@
+"""Every figure: rows of digits, learning curves and animations, from plain arrays.
+
+Ink is drawn dark on white, real images in grey frames and generated ones in
+blue. Each function returns the figure, draws on a given axis where that makes
+sense, and saves when given a path. A figure that is the value of a notebook
+cell is shown once; in a script, save it.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.animation import FuncAnimation, PillowWriter
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from preprocessing import SIDE, flatten
+
+REAL, GENERATED = "0.7", "tab:blue"
+PITCH = SIDE + 4  # pixels from one image to the next
+INCHES = 0.85  # for each image
+
+PathLike = str | os.PathLike
+
+
+def plot_sequence(
+    inputs: ArrayLike,
+    target: ArrayLike,
+    digits: Sequence[int] | None = None,
+    *,
+    ax: Axes | None = None,
+    path: PathLike | None = None,
+) -> Figure:
+    """Draws one sequence like a formula, 0 1 2 3 → 4.
+
+    Args:
+        inputs: The context, `(t, 28, 28)` or flattened `(t, 784)`.
+        target: The image that comes next, `(28, 28)`.
+        digits: What the images show, `(t + 1,)`; written above them.
+        ax: Axis to draw on; by default a figure of its own.
+        path: File to save the figure to.
+
+    Returns:
+        The figure.
+
+    Example:
+
+    >>> plot_sequence(inputs[0], targets[0], digits[0], path="sequence.png")
+    """
+    inputs = _images(inputs)
+    titles = [""] * (len(inputs) + 1) if digits is None else digits
+    ax = ax or _new_axis(len(inputs) + 2)
+    _draw(ax, [*inputs, None, *_images(target)], [*titles[:-1], "", titles[-1]])
+    return _finish(ax.figure, path)
+
+
+def plot_predictions(
+    inputs: ArrayLike,
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    path: PathLike | None = None,
+) -> Figure:
+    """Draws predictions beside the real next images, one sequence a row.
+
+    Args:
+        inputs: Contexts, `(n, t, 28, 28)` or flattened `(n, t, 784)`.
+        predictions: `(n, 28, 28)`.
+        targets: `(n, 28, 28)`.
+        path: File to save the figure to.
+
+    Returns:
+        The figure.
+    """
+    inputs = flatten(inputs)
+    n, length = inputs.shape[:2]
+    figure, axes = plt.subplots(
+        n, figsize=((length + 3) * INCHES, n * (INCHES + 0.2)), squeeze=False
+    )
+    titles = [""] * (length + 1) + ["generated", "real"]
+    for ax, context, prediction, target in zip(
+        axes[:, 0], inputs, predictions, targets, strict=True
+    ):
+        images = [*_images(context), None, *_images(prediction), *_images(target)]
+        _draw(ax, images, titles, generated=[length + 1])
+        titles = ()  # once is enough
+    return _finish(figure, path)
+
+
+def plot_chain(
+    inputs: ArrayLike,
+    generated: ArrayLike,
+    *,
+    columns: int = 10,
+    ax: Axes | None = None,
+    path: PathLike | None = None,
+) -> Figure:
+    """Draws a chain: the real context, then what was generated from it.
+
+    Args:
+        inputs: The context, `(t, 28, 28)` or flattened `(t, 784)`.
+        generated: `(steps, 28, 28)`.
+        columns: Images in a row; longer chains go on in the next one.
+        ax: Axis to draw on; by default a figure of its own.
+        path: File to save the figure to.
+
+    Returns:
+        The figure.
+    """
+    inputs, generated = _images(inputs), _images(generated)
+    images = [*inputs, *generated]
+    ax = ax or _new_axis(min(columns, len(images)), -(-len(images) // columns))
+    _draw(ax, images, generated=range(len(inputs), len(images)), columns=columns)
+    return _finish(ax.figure, path)
+
+
+def plot_grid(
+    images: ArrayLike,
+    *,
+    rows: Sequence[str] = (),
+    columns: Sequence[str] = (),
+    path: PathLike | None = None,
+) -> Figure:
+    """Draws generated images in rows and columns, each with its title.
+
+    Args:
+        images: `(r, c, 28, 28)`.
+        rows: `r` titles, or none.
+        columns: `c` titles, or none.
+        path: File to save the figure to.
+
+    Returns:
+        The figure.
+    """
+    images = flatten(images).reshape(*np.shape(images)[:2], SIDE, SIDE)
+    height, width = images.shape[:2]
+    ax = _new_axis(width, height)
+    titles = [*columns] + [""] * (images[..., 0, 0].size - len(columns))
+    _draw(ax, images.reshape(-1, SIDE, SIDE), titles, range(images[..., 0, 0].size), width)
+    for row, title in enumerate(rows):
+        ax.text(-6, row * PITCH + SIDE / 2, title, ha="right", va="center", fontsize=10)
+    return _finish(ax.figure, path)
+
+
+def plot_history(
+    curves: dict[str, Sequence[float]],
+    floor: float,
+    collapse: float,
+    *,
+    ax: Axes | None = None,
+    path: PathLike | None = None,
+) -> Figure:
+    """Draws learning curves between the best possible error and that of a collapsed predictor.
+
+    Args:
+        curves: Mean squared error after each epoch, by name.
+        floor: The error of the mean image of the right digit.
+        collapse: The error of one and the same mean image for every input.
+        ax: Axis to draw on; by default a figure of its own.
+        path: File to save the figure to.
+
+    Returns:
+        The figure.
+    """
+    if ax is None:
+        ax = plt.subplots(figsize=(7, 4))[1]
+    for name, errors in curves.items():
+        ax.plot(range(1, len(errors) + 1), errors, marker=".", label=name)
+    for error, name in (
+        (collapse, "collapse: always the same image"),
+        (floor, "floor: mean image"),
+    ):
+        ax.axhline(error, color="0.4", linestyle="--", linewidth=1)
+        ax.annotate(
+            name, (1, error), (0, -3), xycoords=("axes fraction", "data"),
+            textcoords="offset points", ha="right", va="top", fontsize=9, color="0.4",
+        )  # fmt: skip
+    ax.margins(y=0.12)
+    ax.set_xlabel("epoch")
+    ax.set_ylabel("mean squared error on test images")
+    ax.legend(frameon=False)
+    ax.spines[["top", "right"]].set_visible(False)
+    return _finish(ax.figure, path)
+
+
+def animate_chain(
+    inputs: ArrayLike,
+    generated: ArrayLike,
+    path: PathLike,
+    *,
+    columns: int = 10,
+    seconds: float = 0.6,
+) -> Figure:
+    """Saves a chain as an animated GIF in which one image after the other appears.
+
+    Args:
+        inputs: The context, `(t, 28, 28)` or flattened `(t, 784)`.
+        generated: `(steps, 28, 28)`.
+        path: The `.gif` file to write.
+        columns: Images in a row; longer chains go on in the next one.
+        seconds: Time between two images.
+
+    Returns:
+        The figure, as it looks in the last frame.
+    """
+    inputs, generated = _images(inputs), _images(generated)
+    figure = plot_chain(inputs, generated, columns=columns)
+    figure.subplots_adjust(0, 0, 1, 1)
+    marks = [*figure.axes[0].images, *figure.axes[0].patches]
+    count = len(inputs) + len(generated)
+
+    def show(step):
+        for place in range(count):
+            for mark in (marks[place], marks[count + place]):
+                mark.set_visible(place < len(inputs) + step)
+
+    # The last frame comes three times: a pause before the GIF starts again.
+    frames = [*range(len(generated) + 1)] + [len(generated)] * 2
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    FuncAnimation(figure, show, frames, init_func=lambda: None).save(
+        path, PillowWriter(fps=1 / seconds), dpi=80
+    )
+    return figure
+
+
+def _images(images: ArrayLike) -> np.ndarray:
+    return flatten(images).reshape(-1, SIDE, SIDE)
+
+
+def _new_axis(width: int, height: int = 1) -> Axes:
+    return plt.subplots(figsize=(width * INCHES, height * INCHES + 0.3))[1]
+
+
+def _draw(ax: Axes, images, titles=(), generated=(), columns: int | None = None) -> None:
+    """Draws images in rows of `columns`; None is an arrow, those in `generated` get blue frames."""
+    columns = columns or len(images)
+    for place, image in enumerate(images):
+        row, column = divmod(place, columns)
+        x, y = column * PITCH, row * PITCH
+        if image is None:
+            ax.text(x + SIDE / 2, y + SIDE / 2, "→", ha="center", va="center", fontsize=22)
+            continue
+        box = (x, x + SIDE, y + SIDE, y)
+        ax.imshow(image, cmap="gray_r", vmin=0, vmax=1, extent=box, interpolation="nearest")
+        color = GENERATED if place in generated else REAL
+        width = 1.8 if place in generated else 0.8
+        ax.add_patch(
+            plt.Rectangle((x, y), SIDE, SIDE, fill=False, edgecolor=color, linewidth=width)
+        )
+    for place, title in enumerate(titles):
+        x, y = place % columns * PITCH + SIDE / 2, place // columns * PITCH - 3
+        ax.text(x, y, title, ha="center", va="bottom", fontsize=9)
+    ax.set_xlim(-2, min(len(images), columns) * PITCH - 2)
+    ax.set_ylim(-(-len(images) // columns) * PITCH - 2, -2)
+    ax.set_aspect("equal")
+    ax.axis("off")
+
+
+def _finish(figure: Figure, path: PathLike | None) -> Figure:
+    if path is not None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=120, bbox_inches="tight", facecolor="white")
+    plt.close(figure)  # else a notebook would show it a second time
+    return figure
