@@ -6,6 +6,7 @@ target image, and the loss sums over pixels instead of averaging them.
 """
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -53,7 +54,7 @@ def make_optimizer(name: str = "adam", steps: int | None = None) -> keras.optimi
 
     >>> model.compile(optimizer=make_optimizer("sgd", steps=2_000))
     """
-    peaks = {"sgd": 0.02, "rmsprop": 1e-3, "adam": 4e-3}
+    peaks = {"sgd": 0.3, "rmsprop": 1e-3, "adam": 4e-3}
     if name not in peaks:
         raise ValueError(f"optimizer is {name!r}; expected one of {', '.join(map(repr, peaks))}")
     if steps is not None and steps < 1:
@@ -210,7 +211,7 @@ class NextImagePredictor(keras.Sequential):
             raise ValueError(f"steps is {steps}; expected at least 1")
         context, single = self._context(images)
         rounds = np.zeros(-(-steps // self.length), "float32")
-        chains = self._chain.predict_on_batch([context, rounds])[:, :steps]
+        chains = self._predict_chains([context, rounds])[:, :steps]
         return chains[0] if single else chains
 
     def _context(self, images: ArrayLike) -> tuple[np.ndarray, bool]:
@@ -224,10 +225,11 @@ class NextImagePredictor(keras.Sequential):
             )
         return (context[None] if single else context), single
 
-    # A cached property, because Keras would take an attribute for a layer of this model.
+    # Not the model itself but its method, and not assigned but cached: Keras would take a model
+    # among the attributes for a layer of this one, to be trained and saved with it.
     @functools.cached_property
-    def _chain(self) -> "_Chain":
-        return _Chain(self)
+    def _predict_chains(self) -> Callable[[list[np.ndarray]], np.ndarray]:
+        return _Chain(self).predict_on_batch
 
 
 class _Chain(keras.Model):

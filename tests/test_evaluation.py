@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+
+from evaluation import (
+    DigitClassifier,
+    digit_classifier,
+    evaluate,
+    evaluate_chains,
+    follow_windows,
+    mean_image_floor,
+    read_digits,
+)
+from model import NextImagePredictor
+from preprocessing import DigitSequences, digit_windows
+from quiet import keras
+
+
+@pytest.fixture(scope="module")
+def model(train):
+    """A small predictor after a short fit."""
+    keras.utils.set_random_seed(0)
+    model = NextImagePredictor(units=(64, 64))
+    model.adapt(train.mean_target())
+    model.compile()
+    model.fit(train.batches(256), steps_per_epoch=250, shuffle=False, verbose=0)
+    return model
+
+
+class Oracle:
+    """Answers with the mean image of a digit that it is told, to check the measures themselves."""
+
+    def __init__(self, mnist, digits):
+        (images, labels), _ = mnist
+        self.means = np.stack([images[labels == d].mean(axis=0) / 255 for d in range(10)])
+        self.digits = np.asarray(digits)
+
+    def predict(self, inputs, **_):
+        return self.means[self.digits].astype("float32")
+
+    def generate(self, images, steps):
+        return self.means[self.digits[:, :steps]].astype("float32")
+
+
+def test_the_floor_is_the_error_of_the_mean_training_images(mnist, test):
+    (images, labels), _ = mnist
+    _, targets, digits = test.sample(600)
+    floor = mean_image_floor(targets, digits[:, -1])
+    assert set(floor["per_digit"]) == {4, 5, 6, 7, 8, 9}
+    mean = images[labels == 7].mean(axis=0) / 255
+    sevens = targets[digits[:, -1] == 7]
+    assert floor["per_digit"][7] == pytest.approx(np.square(sevens - mean).mean(), rel=1e-5)
+    assert floor["overall"] == pytest.approx(np.mean(list(floor["per_digit"].values())), rel=1e-5)
+
+
+def test_the_classifier_reads_sharp_and_soft_digits(mnist):
+    (x_train, y_train), (x_test, y_test) = mnist
+    assert np.mean(read_digits(x_test) == y_test) > 0.985
+    means = np.stack([x_train[y_train == digit].mean(axis=0) / 255 for digit in range(10)])
+    np.testing.assert_array_equal(read_digits(means), np.arange(10))
+    assert read_digits(x_test[:6].reshape(2, 3, 28, 28)).shape == (2, 3)
+
+
+def test_the_classifier_saves_and_loads_as_any_keras_model(mnist, tmp_path):
+    images = mnist[1][0][:5] / np.float32(255)
+    digit_classifier().save(tmp_path / "classifier.keras")
+    loaded = keras.saving.load_model(tmp_path / "classifier.keras")
+    assert isinstance(loaded, DigitClassifier)
+    expected = digit_classifier().predict(images, verbose=0)
+    np.testing.assert_array_equal(loaded.predict(images, verbose=0), expected)
+
+
+def test_an_oracle_stands_on_the_floor_and_is_always_right(mnist, test):
+    digits = test.sample(600)[2]
+    measures = evaluate(Oracle(mnist, digits[:, -1]), test, n=600)
+    assert measures["ratio"] == pytest.approx(1, abs=1e-5)
+    assert measures["right"] == 1
+    assert set(measures["windows"]) == set(map(tuple, digit_windows().tolist()))
+    floors = [window["floor"] for window in measures["windows"].values()]
+    assert measures["floor"] == pytest.approx(np.mean(floors), rel=1e-5)
+
+
+def test_one_and_the_same_answer_is_right_for_one_window_of_six(mnist, test):
+    measures = evaluate(Oracle(mnist, np.full(600, 9)), test, n=600)
+    assert measures["right"] == pytest.approx(1 / 6)
+    assert measures["ratio"] > 1.1
+    assert measures["windows"][5, 6, 7, 8, 9]["right"] == 1
+    assert measures["windows"][0, 1, 2, 3, 4]["right"] == 0
+
+
+def test_a_chain_is_right_where_every_step_is(mnist, test):
+    digits = np.tile(np.arange(4, 10), (10, 1))
+    digits[3, 2] = 1
+    digits[4, 2:] = 0
+    measures = evaluate_chains(Oracle(mnist, digits), test, steps=6, n=10)
+    np.testing.assert_allclose(measures["steps"], [1, 1, 0.8, 0.9, 0.9, 0.9])
+    assert measures["chains"] == pytest.approx(0.8)
+
+
+def test_learning_shows_in_the_measures(model, test):
+    """A collapsed predictor stands at a ratio of 1.18, with one answer in six right."""
+    measures = evaluate(model, test, n=1_200)
+    assert measures["ratio"] < 1.06
+    assert measures["right"] > 0.8
+    assert evaluate_chains(model, test, steps=2, n=200)["steps"][0] > 0.8
+
+
+def test_windows_can_be_followed_as_far_as_they_go():
+    assert follow_windows(digit_windows(), 6).tolist() == [list(range(10))]
+    assert follow_windows(digit_windows(), 2).tolist() == [
+        list(range(start, start + 6)) for start in range(5)
+    ]
+    endless = follow_windows(digit_windows(wrap=True), 25)
+    assert endless.shape == (10, 29) and np.all(np.diff(endless) % 10 == 1)
+    assert follow_windows(np.array([[2, 1], [1, 0], [2, 1]]), 2).tolist() == [[2, 1, 0]]
+
+
+def test_windows_that_cannot_be_followed_are_refused():
+    with pytest.raises(ValueError, match="followed for 7 steps"):
+        follow_windows(digit_windows(), 7)
+    with pytest.raises(ValueError, match="two successors"):
+        follow_windows(np.array([[1, 2], [1, 3]]), 1)
+
+
+def test_chains_start_from_the_windows_that_allow_them(mnist):
+    down = DigitSequences(*mnist[1], windows=[[3, 2, 1], [2, 1, 0]], seed=0)
+    measures = evaluate_chains(Oracle(mnist, np.tile([1, 0], (8, 1))), down, steps=2, n=8)
+    assert measures["chains"] == 1

@@ -1,0 +1,181 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from model import NextImagePredictor, make_optimizer, summed_squared_error
+from quiet import keras
+
+
+@pytest.fixture(scope="module")
+def model(train):
+    """A small predictor after a short fit: enough to have learned to count."""
+    keras.utils.set_random_seed(0)
+    model = NextImagePredictor(units=(64, 64))
+    model.adapt(train.mean_target())
+    model.compile()
+    model.fit(train.batches(256), steps_per_epoch=150, shuffle=False, verbose=0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def images(test):
+    """Six sequences as uint8 images, (6, 4, 28, 28)."""
+    _, indices = test.draw(6)
+    return test.images[indices[:, :-1]]
+
+
+def test_is_the_plain_sequential_model_of_the_design():
+    model = NextImagePredictor()
+    kinds = [type(layer).__name__ for layer in model.layers]
+    assert isinstance(model, keras.Sequential)
+    assert kinds == ["LSTM", "LSTM", "Dense", "Reshape"]
+    assert model.input_shape == (None, 4, 784) and model.output_shape == (None, 28, 28)
+
+
+def test_the_loss_is_the_squared_error_summed_over_pixels():
+    y_true, y_pred = np.random.default_rng(0).random((2, 3, 28, 28), "float32")
+    expected = np.square(y_true - y_pred).sum(axis=(1, 2))
+    found = keras.ops.convert_to_numpy(summed_squared_error(y_true, y_pred))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_adapt_starts_near_the_mean_target(train, test):
+    model = NextImagePredictor()
+    model.adapt(train.mean_target())
+    start = model.predict_next(np.zeros((4, 28, 28), "uint8"))
+    assert np.abs(start - train.mean_target()).max() < 1e-3  # a black context leaves the bias alone
+    with pytest.raises(ValueError, match=r"shape \(3, 28, 28\)"):
+        model.adapt(np.zeros((3, 28, 28)))
+
+
+def test_compile_without_arguments_uses_the_settings_that_work():
+    model = NextImagePredictor()
+    model.compile()
+    assert isinstance(model.optimizer, keras.optimizers.Adam)
+    assert model.loss is summed_squared_error
+    model.compile(optimizer="sgd", loss="mse", metrics=[])
+    assert isinstance(model.optimizer, keras.optimizers.SGD) and model.loss == "mse"
+
+
+@pytest.mark.parametrize("name", ["sgd", "rmsprop", "adam"])
+def test_a_few_steps_of_every_optimizer_lower_the_error(train, test, name):
+    inputs, targets, _ = test.sample(300)
+    keras.utils.set_random_seed(0)
+    model = NextImagePredictor(units=(32, 32))
+    model.adapt(train.mean_target())
+    model.compile(optimizer=make_optimizer(name, steps=60))
+    before = model.evaluate(inputs, targets, verbose=0, return_dict=True)["mse"]
+    model.fit(train.batches(128), steps_per_epoch=60, shuffle=False, verbose=0)
+    assert model.evaluate(inputs, targets, verbose=0, return_dict=True)["mse"] < before - 0.0005
+
+
+def test_make_optimizer_decays_over_the_steps_and_checks_its_arguments():
+    schedule = make_optimizer("rmsprop", steps=100).get_config()["learning_rate"]["config"]
+    assert schedule["decay_steps"] == 100
+    rate = make_optimizer("rmsprop").learning_rate
+    assert float(rate) == pytest.approx(schedule["initial_learning_rate"])
+    with pytest.raises(ValueError, match="'adamax'; expected one of 'sgd', 'rmsprop', 'adam'"):
+        make_optimizer("adamax")
+    with pytest.raises(ValueError, match="steps is 0"):
+        make_optimizer("adam", steps=0)
+
+
+def test_images_come_in_any_form(model, images):
+    expected = model.predict_next(images)
+    assert expected.shape == (6, 28, 28) and expected.dtype == np.float32
+    assert expected.min() >= 0 and expected.max() <= 1
+    for form in (
+        images.reshape(6, 4, 784),
+        (images / 255).astype("float32"),
+        images / 255,
+        images.astype(int),
+        [list(sequence) for sequence in images],
+    ):
+        np.testing.assert_allclose(model.predict_next(form), expected, atol=1e-6)
+    one = model.predict_next(images[0])
+    assert one.shape == (28, 28)
+    np.testing.assert_allclose(one, expected[0], atol=1e-6)
+    np.testing.assert_array_equal(model.predict_next(images[0].reshape(4, 784)), one)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 4, 6, 13])
+def test_generate_is_predict_next_fed_back(model, images, steps):
+    context, chain = images / np.float32(255), []
+    for _ in range(steps):
+        chain.append(model.predict_next(context))
+        context = np.concatenate([context[:, 1:], chain[-1][:, None]], axis=1)
+    generated = model.generate(images, steps)
+    assert generated.shape == (6, steps, 28, 28)
+    np.testing.assert_allclose(generated, np.stack(chain, axis=1), atol=1e-5)
+    np.testing.assert_allclose(model.generate(images[0], steps), generated[0], atol=1e-5)
+
+
+def test_generate_leaves_the_model_and_its_summary_alone(model, images):
+    weights, layers = len(model.weights), len(model.layers)
+    model.generate(images, 2)
+    assert (len(model.weights), len(model.layers)) == (weights, layers)
+
+
+@pytest.mark.parametrize(
+    ("images", "fault"),
+    [
+        (np.zeros((3, 28, 28), "uint8"), r"shape \(3, 28, 28\); expected \(4, 28, 28\)"),
+        (np.zeros((2, 5, 28, 28), "uint8"), r"shape \(2, 5, 28, 28\)"),
+        (np.zeros((28, 28), "uint8"), r"shape \(28, 28\)"),
+        (np.zeros(784, "uint8"), r"shape \(784,\)"),
+        (np.zeros((0, 4, 28, 28), "uint8"), r"shape \(0, 4, 28, 28\)"),
+        (np.zeros((1, 1, 4, 28, 28), "uint8"), r"shape \(1, 1, 4, 28, 28\)"),
+        (np.zeros((4, 28, 29), "uint8"), r"shape \(4, 28, 29\)"),
+        (np.full((4, 28, 28), np.nan), "NaN"),
+        (np.full((4, 28, 28), 255.0), r"from 255\.0 .* \[0, 1\]"),
+        (np.full((4, 28, 28), -1), r"from -1 .* \[0, 255\]"),
+    ],
+)
+def test_bad_images_are_refused_with_what_came_and_what_was_expected(model, images, fault):
+    for answer in (model.predict_next, lambda images: model.generate(images, steps=2)):
+        with pytest.raises(ValueError, match=fault):
+            answer(images)
+
+
+def test_bad_arguments_are_refused(model, images):
+    for steps in (0, -3):
+        with pytest.raises(ValueError, match=f"steps is {steps}"):
+            model.generate(images, steps)
+    with pytest.raises(ValueError, match="length is 0"):
+        NextImagePredictor(length=0)
+
+
+def test_other_lengths_work_and_come_back_from_the_config(images):
+    model = NextImagePredictor(length=2, units=(8, 16), dropout=0.1, name="short")
+    assert model.generate(images[:, :2], steps=5).shape == (6, 5, 28, 28)
+    copy = NextImagePredictor.from_config(model.get_config())
+    assert copy.get_config() == model.get_config()
+    assert [w.shape for w in copy.weights] == [w.shape for w in model.weights]
+
+
+def test_a_saved_model_predicts_the_same_bits_in_a_new_process(model, images, tmp_path):
+    model.generate(images, 2)  # what was compiled for it must not get into the file
+    model.save(tmp_path / "next.keras")
+    np.save(tmp_path / "images.npy", images)
+    code = (
+        "import sys, numpy, model; from quiet import keras; "
+        "loaded = keras.saving.load_model(sys.argv[1] + '/next.keras'); "
+        "images = numpy.load(sys.argv[1] + '/images.npy'); "
+        "numpy.save(sys.argv[1] + '/next.npy', loaded.predict_next(images)); "
+        "assert loaded.optimizer.iterations == 150; "
+        "loaded.fit(images.reshape(6, 4, 784) / 255, numpy.zeros((6, 28, 28)), verbose=0)"
+    )
+    run = subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", code, str(tmp_path)])
+    assert run.returncode == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "next.npy"), model.predict_next(images))
+
+
+def test_importing_says_nothing():
+    run = subprocess.run(
+        [sys.executable, "-c", "import model; model.NextImagePredictor().compile()"],
+        capture_output=True,
+        text=True,
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")

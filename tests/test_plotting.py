@@ -1,0 +1,96 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from plotting import (
+    animate_chain,
+    plot_chain,
+    plot_grid,
+    plot_history,
+    plot_predictions,
+    plot_sequence,
+)
+
+IMAGES = np.random.default_rng(0).random((24, 28, 28), "float32")
+INPUTS = IMAGES[:4]
+
+
+def drawn(figure):
+    """The images that a figure shows, in order."""
+    return [image.get_array() for ax in figure.axes for image in ax.images]
+
+
+def texts(figure):
+    return [text.get_text() for ax in figure.axes for text in ax.texts]
+
+
+FIGURES = {
+    "sequence": lambda **kwargs: plot_sequence(INPUTS, IMAGES[4], [0, 1, 2, 3, 4], **kwargs),
+    "chain": lambda **kwargs: plot_chain(INPUTS, IMAGES[4:10], **kwargs),
+    "history": lambda **kwargs: plot_history({"Adam": [0.06, 0.054]}, 0.0537, 0.0635, **kwargs),
+    "predictions": lambda **kwargs: plot_predictions(
+        [INPUTS, INPUTS], IMAGES[4:6], IMAGES[6:8], **kwargs
+    ),
+    "grid": lambda **kwargs: plot_grid(IMAGES.reshape(4, 6, 28, 28), **kwargs),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_returned_saved_and_closed(name, tmp_path):
+    path = tmp_path / "new" / f"{name}.png"
+    figure = FIGURES[name](path=path)
+    assert isinstance(figure, Figure)
+    with Image.open(path) as saved:
+        pixels = np.asarray(saved.convert("L"))
+    assert pixels.shape[1] < 1_200 and pixels.min() < 100 and pixels.max() == 255
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("name", ["sequence", "chain", "history"])
+def test_draws_on_a_given_axis(name):
+    figure, axes = plt.subplots(2)
+    assert FIGURES[name](ax=axes[1]) is figure
+    assert not axes[0].has_data() and axes[1].has_data()
+
+
+def test_a_sequence_reads_like_a_formula():
+    figure = FIGURES["sequence"]()
+    assert [text for text in texts(figure) if text] == ["→", "0", "1", "2", "3", "4"]
+    np.testing.assert_array_equal(drawn(figure), IMAGES[:5])
+
+
+def test_flattened_images_are_drawn_as_images():
+    flat = plot_chain(INPUTS.reshape(4, 784), IMAGES[4:10].reshape(6, 784))
+    np.testing.assert_array_equal(drawn(flat), IMAGES[:10])
+
+
+def test_predictions_stand_beside_the_real_images():
+    shown = drawn(FIGURES["predictions"]())
+    np.testing.assert_array_equal(shown[:6], [*INPUTS, IMAGES[4], IMAGES[6]])
+    np.testing.assert_array_equal(shown[10:], [IMAGES[5], IMAGES[7]])
+
+
+def test_a_grid_has_titles_for_rows_and_columns():
+    figure = plot_grid(IMAGES[:6].reshape(2, 3, 28, 28), rows=["a", "b"], columns=["x", "y", "z"])
+    assert {"a", "b", "x", "y", "z"} <= set(texts(figure))
+    np.testing.assert_array_equal(drawn(figure), IMAGES[:6])
+
+
+def test_history_shows_the_floor_and_the_collapse_line():
+    (ax,) = FIGURES["history"]().axes
+    heights = [line.get_ydata()[0] for line in ax.lines]
+    assert heights == [0.06, 0.0635, 0.0537]
+
+
+def test_the_animation_adds_one_image_a_frame(tmp_path):
+    path = tmp_path / "chain.gif"
+    animate_chain(INPUTS, IMAGES[4:7], path, seconds=0.1)
+    with Image.open(path) as gif:
+        assert gif.n_frames == 4  # equal frames at the end are merged into one longer one
+        ink = []
+        for frame in range(gif.n_frames):
+            gif.seek(frame)
+            ink.append(255 * gif.width * gif.height - np.asarray(gif.convert("L"), int).sum())
+    assert np.all(np.diff(ink) > 0)
