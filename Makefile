@@ -1,12 +1,13 @@
 PYTHON ?= python3
 RUN = .venv/bin/python -m
-# Keras redraws its progress bars with backspaces; coalescing keeps what a reader would see of them.
-EXECUTE = $(RUN) papermill --no-log-output --progress-bar
+# Keras redraws its progress bars thousands of times; coalescing keeps what a reader sees of them.
+EXECUTE = .venv/bin/python -c "import sys, papermill; \
+	papermill.execute_notebook(sys.argv[1], sys.argv[1], cwd=sys.argv[2], coalesce_streams=True)"
 
 .PHONY: notebook notebooks test lint bench lab clean
 
 notebook: .venv/installed ## execute main.ipynb, rewriting its outputs, imgs/ and models/
-	MPLBACKEND=module://matplotlib_inline.backend_inline $(EXECUTE) main.ipynb main.ipynb
+	$(EXECUTE) main.ipynb .
 	@echo "Wrote main.ipynb, imgs/ and models/."
 
 test: .venv/installed ## run all tests
@@ -15,6 +16,9 @@ test: .venv/installed ## run all tests
 lint: .venv/installed ## check style and format
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
+
+bench: .venv/installed ## run the benchmarks; make bench QUICK=--quick for a short look
+	.venv/bin/python benchmarks/optimizers.py $(QUICK)
 
 lab: .venv/installed ## open JupyterLab on the notebook
 	$(RUN) jupyter lab main.ipynb
