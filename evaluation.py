@@ -52,6 +52,13 @@ def _mean_images() -> np.ndarray:
     return (means / 255).astype(np.float32)
 
 
+@functools.cache
+def _variances() -> np.ndarray:
+    """Mean squared distance per pixel of each digit's training images from their mean, `(10,)`."""
+    (images, labels), _ = load_mnist()
+    return np.array([(images[labels == d] / 255).var(axis=0).mean() for d in range(10)])
+
+
 @keras.saving.register_keras_serializable(package="next_image")
 class DigitClassifier(keras.Sequential):
     """A small convolutional network that reads a digit, sharp or soft.
@@ -172,11 +179,29 @@ def read_digits(images: np.ndarray) -> np.ndarray:
     Returns:
         Digits, `int (...)`.
     """
+    return digit_probabilities(images).argmax(axis=-1)
+
+
+def digit_probabilities(images: np.ndarray) -> np.ndarray:
+    """The trained classifier's probability of each digit, for each image.
+
+    The largest tells a guess from an answer: a prediction that mixes two
+    digits, or none, gets less than one that shows a digit plainly.
+
+    Args:
+        images: `(..., 28, 28)`, `uint8` or float in [0, 1].
+
+    Returns:
+        `float32 (..., 10)`, summing to 1.
+
+    Example:
+
+    >>> digit_probabilities(model.predict_next(images)).max(axis=-1)  # confidence, (n,)
+    """
     flat = flatten(images)
-    probabilities = digit_classifier().predict(
-        flat.reshape(-1, SIDE, SIDE), batch_size=1_000, verbose=0
-    )
-    return probabilities.argmax(axis=-1).reshape(flat.shape[:-1])
+    classifier = digit_classifier()
+    probabilities = classifier.predict(flat.reshape(-1, SIDE, SIDE), batch_size=1_000, verbose=0)
+    return probabilities.reshape(*flat.shape[:-1], 10)
 
 
 def evaluate(model: NextImagePredictor, test: DigitSequences, n: int = 6_000) -> dict:
@@ -235,7 +260,9 @@ def evaluate_chains(
 
     Returns:
         `"steps"`: share of chains showing the right digit at each step,
-        `float (steps,)`; `"chains"`: share of chains right at every step.
+        `float (steps,)`; `"chains"`: share of chains right at every step;
+        `"errors"`: expected squared error per pixel at each step, against a
+        random image of the right digit, `float (steps,)`.
 
     Raises:
         ValueError: The table of windows cannot be followed for so long, or has
@@ -253,8 +280,24 @@ def evaluate_chains(
     )
     context, _, digits = starts.sample(n)
     rows = (digits[:, None] == expected[None, :, : length + 1]).all(axis=2).argmax(axis=1)
-    right = read_digits(model.generate(context, steps)) == expected[rows, length:]
-    return {"steps": right.mean(axis=0), "chains": float(right.all(axis=1).mean())}
+    right, errors = np.empty((n, steps), bool), np.empty(steps)
+    # In blocks of steps, each from the last images of the one before: a thousand chains of a
+    # thousand images would not fit into memory at once.
+    for start in range(0, steps, 100):
+        block = slice(start, min(start + 100, steps))
+        wanted = expected[rows, length:][:, block]
+        images = model.generate(context, wanted.shape[1])
+        right[:, block] = read_digits(images) == wanted
+        for step, (drawn, digit) in enumerate(zip(images.swapaxes(0, 1), wanted.T, strict=True)):
+            excess = np.square(drawn - _mean_images()[digit]).mean(axis=(1, 2))
+            errors[start + step] = (excess + _variances()[digit]).mean()
+        context = np.concatenate([context.reshape(n, length, SIDE, SIDE), images], axis=1)
+        context = context[:, -length:]
+    return {
+        "steps": right.mean(axis=0),
+        "chains": float(right.all(axis=1).mean()),
+        "errors": errors,
+    }
 
 
 def follow_windows(windows: np.ndarray, steps: int) -> np.ndarray:

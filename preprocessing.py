@@ -6,7 +6,9 @@ of that digit. It draws *indices*; pixels are gathered and scaled only when a
 batch is made, so millions of sequences cost no more memory than one batch.
 """
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -87,6 +89,33 @@ def digit_windows(length: int = 4, wrap: bool = False) -> np.ndarray:
     return (first[:, None] + np.arange(length + 1)) % 10
 
 
+class Damage(NamedTuple):
+    """What `DigitSequences` does to one context image in some of its sequences.
+
+    Args:
+        share: Share of the sequences that are damaged, in [0, 1].
+        kinds: What may come in the image's place: `"blank"` (all black),
+            `"noise"` (every pixel uniform) or `"wrong"` (another digit).
+        positions: Which images of the context may be hit; by default any.
+    """
+
+    share: float
+    kinds: Sequence[str] = ("blank", "noise", "wrong")
+    positions: Sequence[int] | None = None
+
+    def check(self, length: int) -> None:
+        """Raises a `ValueError` where this cannot be done to contexts of `length` images."""
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"damage's share is {self.share}; expected 0 to 1")
+        known = ("blank", "noise", "wrong")
+        if not self.kinds or not set(self.kinds) <= set(known):
+            raise ValueError(f"damage's kinds are {list(self.kinds)}; expected some of {known}")
+        if self.positions is not None and not set(self.positions) <= set(range(length)):
+            raise ValueError(
+                f"damage's positions are {list(self.positions)}; expected 0 to {length - 1}"
+            )
+
+
 class DigitSequences:
     """Sequences of images whose digits follow a table of windows.
 
@@ -100,6 +129,9 @@ class DigitSequences:
         windows: Integers `(m, t + 1)`, one row a window, the target's digit
             last. Any table will do: what to learn is data, not code.
         pairing: `"random"`: each place takes any image of its digit.
+        damage: Spoil one context image in a share of the sequences, for
+            training a predictor that tolerates it, or for testing whether it
+            does. `digits` still say what would have been there.
         seed: Integer for reproducible draws; `None` picks one at random.
 
     Raises:
@@ -122,6 +154,7 @@ class DigitSequences:
         windows: ArrayLike = digit_windows(),  # noqa: B008  # never written to
         *,
         pairing: str = "random",
+        damage: Damage | None = None,
         seed: int | None = None,
     ):
         images, labels, windows = np.asarray(images), np.asarray(labels), np.asarray(windows)
@@ -145,10 +178,13 @@ class DigitSequences:
             )
         if pairing != "random":
             raise ValueError(f"pairing is {pairing!r}; expected 'random'")
+        if damage is not None:
+            damage.check(length=windows.shape[1] - 1)
         self.images = images
         self.labels = labels
         self.windows = windows
         self.pairing = pairing
+        self.damage = damage
         self.seed = np.random.SeedSequence(seed).entropy
         # Image indices sorted by digit: digit d owns counts[d] of them, from starts[d] on.
         self._by_digit = np.argsort(labels, kind="stable")
@@ -168,8 +204,7 @@ class DigitSequences:
         Raises:
             ValueError: `n` is below 1.
         """
-        digits, indices = self.draw(n)
-        return *self.gather(indices), digits
+        return self._read(n, 0)
 
     def batches(self, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """An endless stream of freshly drawn batches, for `model.fit`.
@@ -188,11 +223,8 @@ class DigitSequences:
             raise ValueError(f"batch_size is {batch_size}; expected at least 1")
 
         def stream():
-            number = 1  # draw 0 is `sample`'s
-            while True:
-                _, indices = self.draw(batch_size, number)
-                yield self.gather(indices)
-                number += 1
+            for number in itertools.count(1):  # draw 0 is `sample`'s
+                yield self._read(batch_size, number)[:2]
 
         return stream()
 
@@ -218,6 +250,30 @@ class DigitSequences:
         digits = self.windows[rng.permutation(rows)]  # (n, t + 1)
         places = rng.integers(self._counts[digits])
         return digits, self._by_digit[self._starts[digits] + places]
+
+    def _read(self, n: int, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        digits, indices = self.draw(n, number)
+        inputs, targets = self.gather(indices)
+        if self.damage:
+            self._spoil(inputs, digits, number)
+        return inputs, targets, digits
+
+    def _spoil(self, inputs: np.ndarray, digits: np.ndarray, number: int) -> None:
+        """Damages, in place, one image in each of the sequences that chance picks."""
+        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(number, 1)))
+        share, kinds, positions = self.damage
+        rows = np.flatnonzero(rng.random(len(inputs)) < share)
+        columns = rng.choice(range(inputs.shape[1]) if positions is None else positions, len(rows))
+        kind = rng.choice(kinds, len(rows))
+        inputs[rows[kind == "blank"], columns[kind == "blank"]] = 0
+        noise = kind == "noise"
+        inputs[rows[noise], columns[noise]] = rng.random((noise.sum(), SIDE * SIDE), np.float32)
+        wrong = kind == "wrong"
+        present = np.flatnonzero(self._counts)
+        right = np.searchsorted(present, digits[rows[wrong], columns[wrong]])
+        other = present[(right + rng.integers(1, len(present), wrong.sum())) % len(present)]
+        chosen = self._by_digit[self._starts[other] + rng.integers(self._counts[other])]
+        inputs[rows[wrong], columns[wrong]] = flatten(self.images[chosen])
 
     def gather(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Reads the images of drawn sequences.

@@ -4,6 +4,7 @@ import pytest
 from evaluation import (
     DigitClassifier,
     digit_classifier,
+    digit_probabilities,
     evaluate,
     evaluate_chains,
     follow_windows,
@@ -94,6 +95,36 @@ def test_a_chain_is_right_where_every_step_is(mnist, test):
     measures = evaluate_chains(Oracle(mnist, digits), test, steps=6, n=10)
     np.testing.assert_allclose(measures["steps"], [1, 1, 0.8, 0.9, 0.9, 0.9])
     assert measures["chains"] == pytest.approx(0.8)
+    assert measures["errors"][2] > measures["errors"][0]
+
+
+def test_long_chains_are_measured_in_blocks_that_join(mnist, test):
+    """With a predictor that reads its context: each block starts where the last one ended."""
+
+    class Reader:
+        def generate(self, images, steps):
+            last = read_digits(np.reshape(images, (-1, 4, 28, 28))[:, -1])
+            digits = (last[:, None] + 1 + np.arange(steps)) % 10
+            return Oracle(mnist, digits).generate(images, steps)
+
+    endless = DigitSequences(*mnist[1], digit_windows(wrap=True), seed=0)
+    measures = evaluate_chains(Reader(), endless, steps=230, n=20)
+    assert measures["steps"].shape == measures["errors"].shape == (230,)
+    starts = read_digits(endless.sample(20)[0].reshape(-1, 4, 28, 28)[:, -1])
+    misread = np.mean(starts != endless.sample(20)[2][:, 3])
+    assert measures["chains"] == pytest.approx(1 - misread)
+    # On the mean images themselves, the expected error is the variance within the digits.
+    np.testing.assert_allclose(measures["errors"], measures["errors"][0], rtol=0.1)
+
+
+def test_probabilities_tell_a_guess_from_an_answer(mnist):
+    (images, labels), _ = mnist
+    means = np.stack([images[labels == digit].mean(axis=0) / 255 for digit in range(10)])
+    assert digit_probabilities(means).shape == (10, 10)
+    assert digit_probabilities(means).max(axis=-1).min() > 0.9
+    np.testing.assert_allclose(digit_probabilities(means).sum(axis=-1), 1, rtol=1e-5)
+    mixed = np.mean([means[d] for d in (0, 1, 4, 7)], axis=0)
+    assert digit_probabilities(mixed[None]).max() < digit_probabilities(means).max(axis=-1).min()
 
 
 def test_learning_shows_in_the_measures(model, test):

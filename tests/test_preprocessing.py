@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from preprocessing import DigitSequences, digit_windows, flatten
+from preprocessing import Damage, DigitSequences, digit_windows, flatten
 
 # Twelve images a digit, each with its own number in the first two pixels, so that a drawn image
 # tells which one it is, without carrying 60,000 of them through every example.
@@ -229,6 +229,65 @@ def test_images_are_held_once_and_not_as_floats():
 def test_bad_arguments_are_refused(arguments, fault):
     with pytest.raises(ValueError, match=fault):
         DigitSequences(**{"images": IMAGES, "labels": LABELS} | arguments)
+
+
+# Damage
+
+
+def damaged_and_whole(damage, n=200, seed=0):
+    """The same draw twice, once with damage, as image numbers."""
+    whole, targets, digits = DigitSequences(IMAGES, LABELS, seed=seed).sample(n)
+    spoiled, same, also = DigitSequences(IMAGES, LABELS, damage=damage, seed=seed).sample(n)
+    np.testing.assert_array_equal(targets, same)
+    np.testing.assert_array_equal(digits, also)
+    return spoiled, whole, digits
+
+
+@given(st.sampled_from(["blank", "noise", "wrong"]), st.integers(0, 3), seeds)
+def test_damage_hits_one_image_of_the_kind_and_at_the_place_asked_for(kind, position, seed):
+    spoiled, whole, digits = damaged_and_whole(Damage(1, [kind], [position]), seed=seed)
+    others = [place for place in range(4) if place != position]
+    np.testing.assert_array_equal(spoiled[:, others], whole[:, others])
+    hit = spoiled[:, position]
+    if kind == "blank":
+        assert not hit.any()
+    elif kind == "noise":
+        assert hit.min() >= 0 and hit.max() < 1
+        np.testing.assert_allclose(hit.mean(axis=1), 0.5, atol=0.1)
+        assert len(np.unique(hit[:, 0])) > 150
+    else:
+        assert not np.any(LABELS[number_of(hit)] == digits[:, position])
+
+
+def test_damage_hits_the_share_asked_for_and_any_place():
+    spoiled, whole, _ = damaged_and_whole(Damage(0.3), n=4_000)
+    hit = (spoiled != whole).any(axis=2)
+    assert hit.sum(axis=1).max() == 1
+    # Binomial: five standard deviations either way.
+    assert abs(hit.sum() - 1_200) < 5 * np.sqrt(4_000 * 0.3 * 0.7)
+    assert np.all(np.abs(hit.sum(axis=0) - 300) < 5 * np.sqrt(300))
+
+
+def test_damage_is_drawn_afresh_for_every_batch_and_repeats_with_the_seed():
+    spoil = Damage(1, ["noise"])
+    first, again = (DigitSequences(IMAGES, LABELS, damage=spoil, seed=3).batches(8) for _ in "ab")
+    one, two = next(first)[0], next(first)[0]
+    np.testing.assert_array_equal(next(again)[0], one)
+    assert not np.array_equal(one[one > 0.99], two[two > 0.99])
+
+
+@pytest.mark.parametrize(
+    ("damage", "fault"),
+    [
+        (Damage(1.5), r"share is 1\.5"),
+        (Damage(0.5, ["torn"]), "'torn'"),
+        (Damage(0.5, []), "kinds"),
+        (Damage(0.5, positions=[4]), r"positions are \[4\]"),
+    ],
+)
+def test_bad_damage_is_refused(damage, fault):
+    with pytest.raises(ValueError, match=fault):
+        DigitSequences(IMAGES, LABELS, damage=damage)
 
 
 def test_empty_draws_are_refused():
