@@ -10,6 +10,11 @@ notebook: .venv/installed ## execute main.ipynb, rewriting its outputs, imgs/ an
 	$(EXECUTE) main.ipynb .
 	@echo "Wrote main.ipynb, imgs/ and models/."
 
+notebooks: notebook ## execute the deeper studies, too
+	$(EXECUTE) notebooks/collapse.ipynb notebooks
+	$(EXECUTE) notebooks/other_sequences.ipynb notebooks
+	@echo "Wrote notebooks/, imgs/ and models/."
+
 test: .venv/installed ## run all tests
 	$(RUN) pytest
 
@@ -18,7 +23,10 @@ lint: .venv/installed ## check style and format
 	$(RUN) ruff format --check .
 
 bench: .venv/installed ## run the benchmarks; make bench QUICK=--quick for a short look
-	.venv/bin/python benchmarks/optimizers.py $(QUICK)
+	$(RUN) benchmarks.collapse $(QUICK)
+	$(RUN) benchmarks.optimizers $(QUICK)
+	$(RUN) benchmarks.settings $(QUICK)
+	@echo "Wrote benchmarks/results/."
 
 lab: .venv/installed ## open JupyterLab on the notebook
 	$(RUN) jupyter lab main.ipynb

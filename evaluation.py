@@ -4,9 +4,11 @@ Sequences are drawn independently, so no predictor that has seen only the
 training images can beat the mean training image of the right digit: the floor.
 Whether an answer shows the right digit is for a `DigitClassifier` to say, which
 has seen training images only, and averages of them, because answers are soft.
+Floor and classifier are made from the shipped MNIST, whatever is evaluated.
 """
 
 import functools
+import itertools
 import os
 import tempfile
 from pathlib import Path
@@ -37,7 +39,7 @@ def mean_image_floor(targets: np.ndarray, digits: np.ndarray) -> dict:
     >>> mean_image_floor(targets, digits[:, -1])["overall"]
     0.0537
     """
-    errors = np.square(targets - _mean_images()[digits]).mean(axis=(1, 2))
+    errors = np.square(targets - _digit_statistics()[0][digits]).mean(axis=(1, 2))
     return {
         "overall": float(errors.mean()),
         "per_digit": {int(d): float(errors[digits == d].mean()) for d in np.unique(digits)},
@@ -45,18 +47,13 @@ def mean_image_floor(targets: np.ndarray, digits: np.ndarray) -> dict:
 
 
 @functools.cache
-def _mean_images() -> np.ndarray:
-    """Mean training image of each digit, `float32 (10, 28, 28)` in [0, 1]."""
+def _digit_statistics() -> tuple[np.ndarray, np.ndarray]:
+    """For each digit its mean training image, `float32 (10, 28, 28)` in [0, 1], and the mean
+    squared distance per pixel of its training images from that, `(10,)`."""
     (images, labels), _ = load_mnist()
-    means = np.stack([images[labels == digit].mean(axis=0) for digit in range(10)])
-    return (means / 255).astype(np.float32)
-
-
-@functools.cache
-def _variances() -> np.ndarray:
-    """Mean squared distance per pixel of each digit's training images from their mean, `(10,)`."""
-    (images, labels), _ = load_mnist()
-    return np.array([(images[labels == d] / 255).var(axis=0).mean() for d in range(10)])
+    of_digit = [images[labels == digit] / np.float32(255) for digit in range(10)]
+    means = np.stack([images.mean(axis=0) for images in of_digit])
+    return means, np.array([images.var(axis=0).mean() for images in of_digit])
 
 
 @keras.saving.register_keras_serializable(package="next_image")
@@ -72,10 +69,18 @@ class DigitClassifier(keras.Sequential):
 
     def __init__(self, name: str | None = None):
         layers = keras.layers
+        seeds = itertools.count()  # of its own: the judge must not depend on what ran before it
+
+        def weights():
+            return {
+                "kernel_initializer": keras.initializers.GlorotUniform(seed=next(seeds)),
+                "use_bias": False,
+            }
+
         blocks = []
         for filters in (24, 48):
             blocks += [
-                layers.Conv2D(filters, 5, use_bias=False),
+                layers.Conv2D(filters, 5, **weights()),
                 layers.MaxPooling2D(),
                 layers.BatchNormalization(),
                 layers.ReLU(),
@@ -86,12 +91,12 @@ class DigitClassifier(keras.Sequential):
                 layers.Reshape((SIDE, SIDE, 1)),
                 *blocks,
                 layers.Flatten(),
-                layers.Dropout(0.5),
-                layers.Dense(64, use_bias=False),
+                layers.Dropout(0.5, seed=next(seeds)),
+                layers.Dense(64, **weights()),
                 layers.BatchNormalization(),
-                layers.ReLU(name="features"),
-                layers.Dropout(0.2),
-                layers.Dense(10, activation="softmax"),
+                layers.ReLU(),
+                layers.Dropout(0.2, seed=next(seeds)),
+                layers.Dense(10, activation="softmax", **weights()),
             ],
             name=name,
         )
@@ -108,7 +113,8 @@ class DigitClassifier(keras.Sequential):
 def digit_classifier() -> DigitClassifier:
     """The trained digit classifier: from the cache folder, else trained now and kept there.
 
-    Training takes about a minute and sees the training images only.
+    Training takes about a minute and sees the training images only. Whoever
+    changes the classifier or its training deletes `.cache/`.
 
     Returns:
         A `DigitClassifier`, which reads `float32 (n, 28, 28)` in [0, 1].
@@ -120,7 +126,7 @@ def digit_classifier() -> DigitClassifier:
         return classifier
     print("Training the digit classifier, once (about a minute) …", flush=True)
     (images, labels), _ = load_mnist()
-    train_classifier(classifier, images, labels)
+    _train_classifier(classifier, images, labels)
     CACHE.mkdir(exist_ok=True)
     # Renamed into place when whole: an interrupted or parallel run never leaves half a file.
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
@@ -129,31 +135,15 @@ def digit_classifier() -> DigitClassifier:
     return classifier
 
 
-def train_classifier(
-    classifier: DigitClassifier,
-    images: np.ndarray,
-    labels: np.ndarray,
-    epochs: int = 5,
-    batch_size: int = 128,
-    seed: int = 0,
-) -> None:
-    """Trains a digit classifier on images, and on averages of images of the same digit.
+def _train_classifier(classifier: DigitClassifier, images: np.ndarray, labels: np.ndarray) -> None:
+    """Trains on images, and on averages of images of the same digit.
 
-    Predictions are averages. A classifier that knows sharp digits only can
+    Predictions are averages, and a classifier that knows sharp digits only can
     read every average as a 1.
-
-    Args:
-        classifier: To be trained in place.
-        images: `uint8 (n, 28, 28)`.
-        labels: `uint8 (n,)`.
-        epochs: Passes over the images.
-        batch_size: Images in a batch; a quarter of them are averages.
-        seed: For order, averages and initial dropout.
     """
-    keras.utils.set_random_seed(seed)
-    rng = np.random.default_rng(seed)
-    steps = len(images) // batch_size
-    soft = batch_size // 4
+    epochs, batch_size = 5, 128
+    steps, soft = len(images) // batch_size, batch_size // 4
+    rng = np.random.default_rng(0)
     of_digit = [np.flatnonzero(labels == digit) for digit in range(10)]
 
     def batches():
@@ -178,6 +168,9 @@ def read_digits(images: np.ndarray) -> np.ndarray:
 
     Returns:
         Digits, `int (...)`.
+
+    Raises:
+        ValueError: Another shape or dtype, NaN, or values out of range.
     """
     return digit_probabilities(images).argmax(axis=-1)
 
@@ -193,6 +186,9 @@ def digit_probabilities(images: np.ndarray) -> np.ndarray:
 
     Returns:
         `float32 (..., 10)`, summing to 1.
+
+    Raises:
+        ValueError: Another shape or dtype, NaN, or values out of range.
 
     Example:
 
@@ -219,6 +215,9 @@ def evaluate(model: NextImagePredictor, test: DigitSequences, n: int = 6_000) ->
         in [0, 1]; `"windows"`: mse, floor, ratio and right for each window,
         `{(0, 1, 2, 3, 4): {...}, ...}`.
 
+    Raises:
+        ValueError: `n` is below 1.
+
     Example:
 
     >>> evaluate(model, test)["right"]
@@ -227,11 +226,11 @@ def evaluate(model: NextImagePredictor, test: DigitSequences, n: int = 6_000) ->
     inputs, targets, digits = test.sample(n)
     predictions = model.predict(inputs, batch_size=1_000, verbose=0)
     errors = np.square(predictions - targets).mean(axis=(1, 2))
+    floors = np.square(_digit_statistics()[0][digits[:, -1]] - targets).mean(axis=(1, 2))
     right = read_digits(predictions) == digits[:, -1]
 
     def summary(rows) -> dict:
-        mse = float(errors[rows].mean())
-        floor = mean_image_floor(targets[rows], digits[rows, -1])["overall"]
+        mse, floor = float(errors[rows].mean()), float(floors[rows].mean())
         return {
             "mse": mse,
             "floor": floor,
@@ -262,11 +261,11 @@ def evaluate_chains(
         `"steps"`: share of chains showing the right digit at each step,
         `float (steps,)`; `"chains"`: share of chains right at every step;
         `"errors"`: expected squared error per pixel at each step, against a
-        random image of the right digit, `float (steps,)`.
+        random training image of the right digit, `float (steps,)`.
 
     Raises:
-        ValueError: The table of windows cannot be followed for so long, or has
-            the same context with two successors.
+        ValueError: `steps` or `n` is below 1, or the table of windows cannot be
+            followed for so long, or has the same context with two successors.
 
     Example:
 
@@ -276,23 +275,28 @@ def evaluate_chains(
     expected = follow_windows(test.windows, steps)  # (m, t + steps)
     length = test.windows.shape[1] - 1
     starts = DigitSequences(
-        test.images, test.labels, expected[:, : length + 1], pairing=test.pairing, seed=test.seed
+        test.images,
+        test.labels,
+        expected[:, : length + 1],
+        pairing=test.pairing,
+        damage=test.damage,
+        seed=test.seed,
     )
     context, _, digits = starts.sample(n)
+    context = context.reshape(n, length, SIDE, SIDE)
     rows = (digits[:, None] == expected[None, :, : length + 1]).all(axis=2).argmax(axis=1)
+    means, variances = _digit_statistics()
     right, errors = np.empty((n, steps), bool), np.empty(steps)
     # In blocks of steps, each from the last images of the one before: a thousand chains of a
     # thousand images would not fit into memory at once.
     for start in range(0, steps, 100):
-        block = slice(start, min(start + 100, steps))
-        wanted = expected[rows, length:][:, block]
+        wanted = expected[rows, length + start : length + min(start + 100, steps)]
         images = model.generate(context, wanted.shape[1])
-        right[:, block] = read_digits(images) == wanted
+        right[:, start : start + 100] = read_digits(images) == wanted
         for step, (drawn, digit) in enumerate(zip(images.swapaxes(0, 1), wanted.T, strict=True)):
-            excess = np.square(drawn - _mean_images()[digit]).mean(axis=(1, 2))
-            errors[start + step] = (excess + _variances()[digit]).mean()
-        context = np.concatenate([context.reshape(n, length, SIDE, SIDE), images], axis=1)
-        context = context[:, -length:]
+            excess = np.square(drawn - means[digit]).mean(axis=(1, 2))
+            errors[start + step] = (excess + variances[digit]).mean()
+        context = np.concatenate([context, images[:, -length:]], axis=1)[:, -length:]
     return {
         "steps": right.mean(axis=0),
         "chains": float(right.all(axis=1).mean()),
@@ -311,25 +315,30 @@ def follow_windows(windows: np.ndarray, steps: int) -> np.ndarray:
         `int (k, t + steps)`, for the contexts that can be followed so far.
 
     Raises:
-        ValueError: No context can, or one has two successors.
+        ValueError: No context can, one has two successors, or `steps` is below 1.
 
     Example:
 
     >>> follow_windows(digit_windows(length=4), steps=6)
     array([[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]])
     """
+    if steps < 1:
+        raise ValueError(f"steps is {steps}; expected at least 1")
     rows = {tuple(row) for row in windows.tolist()}
-    following = {row[:-1]: row[-1] for row in rows}
-    if len(following) < len(rows):
+    successors = {row[:-1]: row[-1] for row in rows}
+    if len(successors) < len(rows):
         raise ValueError(
             "some context in the windows has two successors; no chain is the right one"
         )
     chains = []
-    for context in sorted(following):
+    for context in sorted(successors):
         chain = list(context)
-        while len(chain) < len(context) + steps and tuple(chain[-len(context) :]) in following:
-            chain.append(following[tuple(chain[-len(context) :])])
-        if len(chain) == len(context) + steps:
+        for _ in range(steps):
+            successor = successors.get(tuple(chain[-len(context) :]))
+            if successor is None:
+                break
+            chain.append(successor)
+        else:
             chains.append(chain)
     if not chains:
         raise ValueError(f"no context in the windows can be followed for {steps} steps")

@@ -104,6 +104,10 @@ class NextImagePredictor(keras.Sequential):
     ):
         if length < 1:
             raise ValueError(f"length is {length}; expected at least 1 image")
+        if len(units) != 2 or min(units) < 1:
+            raise ValueError(f"units are {units}; expected two widths of at least 1")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is {dropout}; expected at least 0 and less than 1")
         # Unrolled, four steps of a loop become one plain graph, which trains faster.
         super().__init__(
             [
@@ -150,7 +154,7 @@ class NextImagePredictor(keras.Sequential):
         mean = np.clip(mean, 1e-4, 1 - 1e-4)  # keeps the logit of always-black pixels finite
         self.layers[-2].bias.assign(np.log(mean / (1 - mean)))
 
-    def compile(self, optimizer=None, loss=None, metrics=None, **kwargs) -> None:
+    def compile(self, optimizer=None, loss=None, *, metrics=None, **kwargs) -> None:
         """Configures training; without arguments, with the settings that work.
 
         Args:
@@ -192,6 +196,8 @@ class NextImagePredictor(keras.Sequential):
     def generate(self, images: ArrayLike, steps: int) -> np.ndarray:
         """Goes on counting: predicts, appends the prediction to the context, predicts again.
 
+        The loop is compiled, anew for another number of sequences or much longer chains.
+
         Args:
             images: As for `predict_next`.
             steps: Images to generate.
@@ -210,6 +216,7 @@ class NextImagePredictor(keras.Sequential):
         if steps < 1:
             raise ValueError(f"steps is {steps}; expected at least 1")
         context, single = self._context(images)
+        # Only its length counts: an input, so that loops of any length share what is compiled.
         rounds = np.zeros(-(-steps // self.length), "float32")
         chains = self._predict_chains([context, rounds])[:, :steps]
         return chains[0] if single else chains

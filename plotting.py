@@ -3,7 +3,8 @@
 Ink is drawn dark on white, real images in grey frames and generated ones in
 blue. Each function returns the figure, draws on a given axis where that makes
 sense, and saves when given a path. A figure that is the value of a notebook
-cell is shown once; in a script, save it.
+cell is shown once; in a script, save it. Images are checked by
+`preprocessing.flatten`, which raises a `ValueError` for a wrong shape or range.
 """
 
 import os
@@ -77,17 +78,13 @@ def plot_predictions(
     """
     inputs = flatten(inputs)
     n, length = inputs.shape[:2]
-    figure, axes = plt.subplots(
-        n, figsize=((length + 3) * INCHES, n * (INCHES + 0.2)), squeeze=False
-    )
+    axes = _new_axes((length + 3) * INCHES, n * (INCHES + 0.2), rows=n)
     titles = [""] * (length + 1) + ["generated", "real"]
-    for ax, context, prediction, target in zip(
-        axes[:, 0], inputs, predictions, targets, strict=True
-    ):
+    for ax, context, prediction, target in zip(axes, inputs, predictions, targets, strict=True):
         images = [*_images(context), None, *_images(prediction), *_images(target)]
         _draw(ax, images, titles, generated=[length + 1])
         titles = ()  # once is enough
-    return _finish(figure, path)
+    return _finish(axes[0].figure, path)
 
 
 def plot_chain(
@@ -138,8 +135,7 @@ def plot_grid(
     images = flatten(images).reshape(*np.shape(images)[:2], SIDE, SIDE)
     height, width = images.shape[:2]
     ax = _new_axis(width, height)
-    titles = [*columns] + [""] * (images[..., 0, 0].size - len(columns))
-    _draw(ax, images.reshape(-1, SIDE, SIDE), titles, range(images[..., 0, 0].size), width)
+    _draw(ax, images.reshape(-1, SIDE, SIDE), columns, range(height * width), width)
     for row, title in enumerate(rows):
         ax.text(-6, row * PITCH + SIDE / 2, title, ha="right", va="center", fontsize=10)
     return _finish(ax.figure, path)
@@ -165,8 +161,7 @@ def plot_history(
     Returns:
         The figure.
     """
-    if ax is None:
-        ax = plt.subplots(figsize=(7, 4))[1]
+    ax = ax or _new_axes(7, 4)[0]
     for name, errors in curves.items():
         ax.plot(range(1, len(errors) + 1), errors, marker=".", label=name)
     for error, name in (
@@ -209,13 +204,12 @@ def animate_chain(
     inputs, generated = _images(inputs), _images(generated)
     figure = plot_chain(inputs, generated, columns=columns)
     figure.subplots_adjust(0, 0, 1, 1)
-    marks = [*figure.axes[0].images, *figure.axes[0].patches]
-    count = len(inputs) + len(generated)
+    (ax,) = figure.axes
 
     def show(step):
-        for place in range(count):
-            for mark in (marks[place], marks[count + place]):
-                mark.set_visible(place < len(inputs) + step)
+        for place, (image, frame) in enumerate(zip(ax.images, ax.patches, strict=True)):
+            image.set_visible(place < len(inputs) + step)
+            frame.set_visible(place < len(inputs) + step)
 
     # The last frame comes three times: a pause before the GIF starts again.
     frames = [*range(len(generated) + 1)] + [len(generated)] * 2
@@ -227,11 +221,20 @@ def animate_chain(
 
 
 def _images(images: ArrayLike) -> np.ndarray:
-    return flatten(images).reshape(-1, SIDE, SIDE)
+    images = flatten(images)
+    if images.ndim > 2:
+        raise ValueError(f"got {images.shape[:-1]} images; expected one sequence, not a batch")
+    return images.reshape(-1, SIDE, SIDE)
+
+
+def _new_axes(width: float, height: float, rows: int = 1) -> np.ndarray:
+    figure, axes = plt.subplots(rows, figsize=(width, height), squeeze=False)
+    plt.close(figure)  # else a notebook would show it twice: when drawn, and as the cell's value
+    return axes[:, 0]
 
 
 def _new_axis(width: int, height: int = 1) -> Axes:
-    return plt.subplots(figsize=(width * INCHES, height * INCHES + 0.3))[1]
+    return _new_axes(width * INCHES, height * INCHES + 0.3)[0]
 
 
 def _draw(ax: Axes, images, titles=(), generated=(), columns: int | None = None) -> None:
@@ -263,5 +266,4 @@ def _finish(figure: Figure, path: PathLike | None) -> Figure:
     if path is not None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=120, bbox_inches="tight", facecolor="white")
-    plt.close(figure)  # else a notebook would show it a second time
     return figure

@@ -89,6 +89,9 @@ def digit_windows(length: int = 4, wrap: bool = False) -> np.ndarray:
     return (first[:, None] + np.arange(length + 1)) % 10
 
 
+KINDS = ("blank", "noise", "wrong")
+
+
 class Damage(NamedTuple):
     """What `DigitSequences` does to one context image in some of its sequences.
 
@@ -100,19 +103,19 @@ class Damage(NamedTuple):
     """
 
     share: float
-    kinds: Sequence[str] = ("blank", "noise", "wrong")
+    kinds: Sequence[str] = KINDS
     positions: Sequence[int] | None = None
 
     def check(self, length: int) -> None:
         """Raises a `ValueError` where this cannot be done to contexts of `length` images."""
         if not 0 <= self.share <= 1:
             raise ValueError(f"damage's share is {self.share}; expected 0 to 1")
-        known = ("blank", "noise", "wrong")
-        if not self.kinds or not set(self.kinds) <= set(known):
-            raise ValueError(f"damage's kinds are {list(self.kinds)}; expected some of {known}")
-        if self.positions is not None and not set(self.positions) <= set(range(length)):
+        if not self.kinds or not set(self.kinds) <= set(KINDS):
+            raise ValueError(f"damage's kinds are {list(self.kinds)}; expected some of {KINDS}")
+        places = range(length) if self.positions is None else self.positions
+        if not len(places) or not set(places) <= set(range(length)):
             raise ValueError(
-                f"damage's positions are {list(self.positions)}; expected 0 to {length - 1}"
+                f"damage's positions are {list(places)}; expected some of 0 to {length - 1}"
             )
 
 
@@ -166,6 +169,8 @@ class DigitSequences:
             raise ValueError(
                 f"labels are {labels.dtype} {labels.shape}; expected integers ({len(images)},)"
             )
+        if labels.size and not (labels.min() >= 0 and labels.max() <= 9):
+            raise ValueError(f"labels range from {labels.min()} to {labels.max()}; expected 0 to 9")
         if windows.dtype.kind not in "iu" or windows.ndim != 2 or windows.shape[1] < 2:
             raise ValueError(
                 f"windows are {windows.dtype} {windows.shape}; "
@@ -180,9 +185,11 @@ class DigitSequences:
             raise ValueError(f"pairing is {pairing!r}; expected 'random'")
         if damage is not None:
             damage.check(length=windows.shape[1] - 1)
+            if "wrong" in damage.kinds and len(np.unique(labels)) == 1:
+                raise ValueError("damage of kind 'wrong' needs images of a second digit")
         self.images = images
         self.labels = labels
-        self.windows = windows
+        self.windows = windows.astype(int)
         self.pairing = pairing
         self.damage = damage
         self.seed = np.random.SeedSequence(seed).entropy
@@ -253,7 +260,8 @@ class DigitSequences:
 
     def _read(self, n: int, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         digits, indices = self.draw(n, number)
-        inputs, targets = self.gather(indices)
+        inputs = flatten(self.images[indices[:, :-1]])
+        targets = flatten(self.images[indices[:, -1]]).reshape(-1, SIDE, SIDE)
         if self.damage:
             self._spoil(inputs, digits, number)
         return inputs, targets, digits
@@ -274,19 +282,6 @@ class DigitSequences:
         other = present[(right + rng.integers(1, len(present), wrong.sum())) % len(present)]
         chosen = self._by_digit[self._starts[other] + rng.integers(self._counts[other])]
         inputs[rows[wrong], columns[wrong]] = flatten(self.images[chosen])
-
-    def gather(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Reads the images of drawn sequences.
-
-        Args:
-            indices: `int (n, t + 1)`, from `draw`.
-
-        Returns:
-            inputs `float32 (n, t, 784)` and targets `float32 (n, 28, 28)`.
-        """
-        inputs = flatten(self.images[indices[:, :-1]])
-        targets = flatten(self.images[indices[:, -1]]).reshape(-1, SIDE, SIDE)
-        return inputs, targets
 
     def mean_target(self) -> np.ndarray:
         """The mean target image, where every predictor should start.

@@ -1,9 +1,10 @@
-"""Imports Keras without TensorFlow's start-up chatter, and without hiding anything else.
+"""Imports Keras without TensorFlow's start-up chatter.
 
 TensorFlow reports CPU features and missing GPU drivers on standard error before
 any of its log settings apply; in a notebook that is a red box under the first
-cell. Import this module before Keras: what is known to be harmless is dropped,
-every other line still appears.
+cell. Use `from quiet import keras` instead of `import keras`: what is known to
+be harmless is dropped, every other line still appears. TensorFlow looks for its
+devices here, so whoever wants other settings for them makes them before.
 """
 
 import logging
@@ -22,7 +23,9 @@ _CHATTER = re.compile(
 # TensorFlow counts the traces of all models as one function's, since Keras compiles them with the
 # same code: using five models in a row is enough for a warning about none of them.
 logging.getLogger("tensorflow").addFilter(
-    lambda record: "triggered tf.function retracing" not in record.getMessage()
+    lambda record: (
+        not re.search(r"TensorFlowTrainer\.make.* triggered tf\.function", record.getMessage())
+    )
 )
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # INFO stays hidden after the start, too
 
@@ -33,7 +36,8 @@ with tempfile.TemporaryFile() as log:
     try:
         import keras
 
-        keras.ops.zeros(1)  # the first tensor makes the backend look for devices
+        if keras.backend.backend() == "tensorflow":
+            keras.ops.zeros(1)  # the first tensor makes it look for devices, and report on them
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)

@@ -3,18 +3,22 @@
 Three optimizers, with and without the mean-image start and the pixel-summed
 loss, on the same sequences from the same seed, on fixed and on fresh data.
 
-python benchmarks/collapse.py [--quick]
+python -m benchmarks.collapse [--quick]
 """
 
 import argparse
+import itertools
+import json
 import time
 
 import numpy as np
-import report
-from training import DigitSequences, NextImagePredictor, keras, load_mnist, make_optimizer
 
+from benchmarks import report
+from data import load_mnist
 from evaluation import digit_classifier, mean_image_floor, read_digits
-from model import summed_squared_error
+from model import NextImagePredictor, make_optimizer, summed_squared_error
+from preprocessing import DigitSequences
+from quiet import keras
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--quick", action="store_true", help="a tenth of the data, two epochs")
@@ -36,7 +40,7 @@ inputs, targets, digits = DigitSequences(x_test, y_test, seed=1).sample(1_200)
 floor = mean_image_floor(targets, digits[:, -1])["overall"]
 examples = [int(np.argmax(digits[:, 0] == start)) for start in range(6)]
 fixed = train.sample(sequences)[:2]
-probe_batches = [next(batch) for batch in [train.batches(BATCH)] for _ in range(100)]
+probe_batches = list(itertools.islice(train.batches(BATCH), 10 if quick else 100))
 classes = np.stack([targets[digits[:, -1] == d].mean(axis=0) for d in range(4, 10)])
 digit_classifier()
 
@@ -85,7 +89,7 @@ def gradient_at_lstm(model, summed):
     probe = NextImagePredictor(dropout=0.0)
     probe.compile(keras.optimizers.SGD(rate), loss=summed_squared_error if summed else "mse")
     norms = []
-    for batch in probe_batches[: 10 if quick else 100]:
+    for batch in probe_batches:
         before = model.get_weights()
         probe.set_weights(before)
         probe.train_on_batch(*batch)
@@ -142,8 +146,10 @@ report.save(
     f"sequences, whose floor is {floor:.5f}. *Spread* is the variance of the predictions across "
     "inputs, over that of the six mean digits: 0 for a collapsed predictor, 1 for one that answers "
     "with the right mean. *Gradient at LSTM* is the norm over both LSTM layers, averaged over the "
-    "first 100 steps. *As everyone writes it* uses Keras' default optimizers, the other recipes "
-    "those of `make_optimizer`.",
+    f"first {len(probe_batches)} steps. *As everyone writes it* uses Keras' default optimizers; "
+    "the other recipes use those of `make_optimizer`.",
+    quick,
 )
-np.savez_compressed(report.RESULTS / "collapse.npz", **pictures)
-(report.RESULTS / "collapse_curves.json").write_text(report.json.dumps(curves) + "\n")
+if not quick:
+    np.savez_compressed(report.RESULTS / "collapse.npz", **pictures)
+    (report.RESULTS / "collapse_curves.json").write_text(json.dumps(curves) + "\n")

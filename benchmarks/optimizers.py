@@ -1,12 +1,12 @@
-"""Trains the default predictor with each optimizer from several seeds: do they all learn to count?
+"""Trains the predictor with each optimizer from several seeds: do they all learn to count?
 
-python benchmarks/optimizers.py [--quick] [--seeds 5]
+python -m benchmarks.optimizers [--quick] [--seeds 5]
 """
 
 import argparse
 
-import report
-from training import train_and_measure
+from benchmarks import report
+from benchmarks.training import train_and_measure
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--quick", action="store_true", help="one seed and a tenth of the steps")
@@ -18,8 +18,7 @@ rows = []
 for optimizer in ("sgd", "rmsprop", "adam"):
     for seed in range(seeds):
         measured = train_and_measure(optimizer, seed, steps)
-        del measured["predictor"], measured["chains"]
         rows.append({"optimizer": optimizer, "seed": seed, **measured})
         print(rows[-1], flush=True)
 
-report.save("optimizers", "Three optimizers, several seeds", rows)
+report.save("optimizers", "Three optimizers, several seeds", rows, quick=arguments.quick)

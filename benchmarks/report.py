@@ -4,9 +4,10 @@ import datetime
 import json
 import os
 import platform
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from quiet import keras
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -24,7 +25,7 @@ def machine() -> dict:
         "cpu": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
         "python": platform.python_version(),
         **versions,
-        "backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
+        "backend": keras.backend.backend(),
     }
 
 
@@ -34,24 +35,15 @@ def table(rows: list[dict]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def save(name: str, title: str, rows: list[dict], notes: str = "") -> None:
-    """Prints a table and writes it to `results/<name>.md` and `results/<name>.json`."""
+def save(name: str, title: str, rows: list[dict], notes: str = "", quick: bool = False) -> None:
+    """Prints a table and, unless it is from a quick look, writes it to `results/`."""
     about = machine()
-    command = "python " + " ".join([f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
-    text = "\n\n".join(
-        filter(
-            None,
-            [
-                f"# {title}",
-                table(rows),
-                notes,
-                f"`{command}` on " + ", ".join(f"{k} {v}" for k, v in about.items()),
-            ],
-        )
-    )
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.md").write_text(text + "\n")
-    (RESULTS / f"{name}.json").write_text(
-        json.dumps({"machine": about, "command": command, "rows": rows}, indent=1) + "\n"
-    )
+    command = f"KERAS_BACKEND={about['backend']} python -m benchmarks.{name}"
+    machine_line = f"`{command}` on " + ", ".join(f"{key} {value}" for key, value in about.items())
+    text = "\n\n".join(filter(None, [f"# {title}", table(rows), notes, machine_line]))
     print(text, flush=True)
+    if not quick:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"{name}.md").write_text(text + "\n")
+        results = {"machine": about, "command": command, "rows": rows}
+        (RESULTS / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")

@@ -11,20 +11,8 @@ from evaluation import (
     mean_image_floor,
     read_digits,
 )
-from model import NextImagePredictor
 from preprocessing import DigitSequences, digit_windows
 from quiet import keras
-
-
-@pytest.fixture(scope="module")
-def model(train):
-    """A small predictor after a short fit."""
-    keras.utils.set_random_seed(0)
-    model = NextImagePredictor(units=(64, 64))
-    model.adapt(train.mean_target())
-    model.compile()
-    model.fit(train.batches(256), steps_per_epoch=250, shuffle=False, verbose=0)
-    return model
 
 
 class Oracle:
@@ -146,6 +134,8 @@ def test_windows_can_be_followed_as_far_as_they_go():
 
 
 def test_windows_that_cannot_be_followed_are_refused():
+    with pytest.raises(ValueError, match="steps is 0"):
+        follow_windows(digit_windows(), 0)
     with pytest.raises(ValueError, match="followed for 7 steps"):
         follow_windows(digit_windows(), 7)
     with pytest.raises(ValueError, match="two successors"):

@@ -15,6 +15,14 @@ SMALL = {
         "test_sequences": 120,
         "test_chains": 20,
     },
+    "notebooks/collapse.ipynb": {
+        "steps": 3,
+        "test_sequences": 120,
+        "damaged_sequences": 60,
+        "chain_length": 110,
+        "chains": 10,
+    },
+    "notebooks/other_sequences.ipynb": {"steps": 3, "test_sequences": 120, "chains": 10},
 }
 
 
@@ -26,6 +34,7 @@ def executed(tmp_path_factory):
     def execute(name):
         if name not in done:
             folder = tmp_path_factory.mktemp("notebook")
+            (folder / "imgs").mkdir()
             papermill.execute_notebook(
                 ROOT / name,
                 folder / "executed.ipynb",
@@ -47,12 +56,18 @@ def test_runs_from_top_to_bottom(executed, name):
     assert not [output.text for output in outputs if output.get("name") == "stderr"]
 
 
-def test_main_draws_every_picture_that_the_readme_shows(executed):
-    drawn = {path.name for path in (executed("main.ipynb") / "imgs").iterdir()}
+def test_the_notebooks_draw_every_picture_that_the_readme_shows(executed):
+    drawn = {path.name for name in SMALL for path in (executed(name) / "imgs").glob("*")}
     assert drawn == {path.name for path in (ROOT / "imgs").iterdir()}
     assert {f"{name}{n}.png" for name in ("sgd", "rmsprop", "adam") for n in range(6)} <= drawn
-    assert {"formula_sample_1.png", "formula_sample_2.png"} <= drawn
-    assert (executed("main.ipynb") / "models" / "next_image.keras").stat().st_size < 3_000_000
+    readme = (ROOT / "README.md").read_text()
+    assert not [name for name in drawn if f"(imgs/{name})" not in readme]
+
+
+def test_the_models_that_ship_are_small(executed):
+    made = {path.name for name in SMALL for path in (executed(name) / "models").glob("*")}
+    assert made == {path.name for path in (ROOT / "models").iterdir()}
+    assert max(path.stat().st_size for path in (ROOT / "models").iterdir()) < 3_000_000
 
 
 @pytest.mark.parametrize("path", [ROOT / "main.ipynb", *(ROOT / "notebooks").glob("*.ipynb")])

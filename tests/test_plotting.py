@@ -53,6 +53,13 @@ def test_draws_on_a_given_axis(name):
     figure, axes = plt.subplots(2)
     assert FIGURES[name](ax=axes[1]) is figure
     assert not axes[0].has_data() and axes[1].has_data()
+    assert plt.get_fignums() == [figure.number]  # still the caller's
+    plt.close(figure)
+
+
+def test_a_batch_is_no_chain():
+    with pytest.raises(ValueError, match="not a batch"):
+        plot_chain(IMAGES.reshape(2, 12, 28, 28), IMAGES[:4])
 
 
 def test_a_sequence_reads_like_a_formula():

@@ -215,7 +215,7 @@ def test_images_are_held_once_and_not_as_floats():
         ({"images": IMAGES[:, :27]}, r"\(120, 27, 28\)"),
         ({"labels": LABELS[:-1]}, r"labels are uint8 \(119,\)"),
         ({"labels": LABELS / 1}, "labels are float64"),
-        ({"labels": LABELS + 10}, "must hold digits 0 to 9"),
+        ({"labels": LABELS + 10}, "labels range from 10 to 19"),
         ({"windows": [0, 1, 2]}, r"windows are int64 \(3,\)"),
         ({"windows": [[0], [1]]}, r"\(2, 1\)"),
         ({"windows": [[0.0, 1.0]]}, "windows are float64"),
@@ -223,6 +223,11 @@ def test_images_are_held_once_and_not_as_floats():
         ({"windows": [[-1, 0]]}, r"no image of \[-1\]"),
         ({"windows": np.zeros((0, 5), int)}, "must hold digits"),
         ({"images": IMAGES[LABELS != 4], "labels": LABELS[LABELS != 4]}, r"no image of \[4\]"),
+        ({"windows": [[0, 1]], "labels": LABELS * 0}, r"no image of \[1\]"),
+        (
+            {"windows": [[0, 0]], "labels": LABELS * 0, "damage": Damage(1, ["wrong"])},
+            "second digit",
+        ),
         ({"pairing": "alphabetical"}, "pairing is 'alphabetical'"),
     ],
 )
@@ -283,6 +288,7 @@ def test_damage_is_drawn_afresh_for_every_batch_and_repeats_with_the_seed():
         (Damage(0.5, ["torn"]), "'torn'"),
         (Damage(0.5, []), "kinds"),
         (Damage(0.5, positions=[4]), r"positions are \[4\]"),
+        (Damage(0.5, positions=[]), r"positions are \[\]"),
     ],
 )
 def test_bad_damage_is_refused(damage, fault):
