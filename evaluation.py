@@ -19,6 +19,7 @@ from data import load_mnist
 from model import NextImagePredictor
 from preprocessing import SIDE, DigitSequences, flatten
 from quiet import keras
+from style import STYLE, style_features
 
 CACHE = Path(__file__).parent / ".cache"
 
@@ -272,25 +273,15 @@ def evaluate_chains(
     >>> evaluate_chains(model, test, steps=6)["chains"]
     0.999
     """
-    expected = follow_windows(test.windows, steps)  # (m, t + steps)
+    starts, expected = _chain_starts(test, steps, n)
     length = test.windows.shape[1] - 1
-    starts = DigitSequences(
-        test.images,
-        test.labels,
-        expected[:, : length + 1],
-        pairing=test.pairing,
-        damage=test.damage,
-        seed=test.seed,
-    )
-    context, _, digits = starts.sample(n)
-    context = context.reshape(n, length, SIDE, SIDE)
-    rows = (digits[:, None] == expected[None, :, : length + 1]).all(axis=2).argmax(axis=1)
+    context = starts.sample(n)[0].reshape(n, length, SIDE, SIDE)
     means, variances = _digit_statistics()
     right, errors = np.empty((n, steps), bool), np.empty(steps)
     # In blocks of steps, each from the last images of the one before: a thousand chains of a
     # thousand images would not fit into memory at once.
     for start in range(0, steps, 100):
-        wanted = expected[rows, length + start : length + min(start + 100, steps)]
+        wanted = expected[:, start : min(start + 100, steps)]
         images = model.generate(context, wanted.shape[1])
         right[:, start : start + 100] = read_digits(images) == wanted
         for step, (drawn, digit) in enumerate(zip(images.swapaxes(0, 1), wanted.T, strict=True)):
@@ -302,6 +293,63 @@ def evaluate_chains(
         "chains": float(right.all(axis=1).mean()),
         "errors": errors,
     }
+
+
+def _chain_starts(test: DigitSequences, steps: int, n: int) -> tuple[DigitSequences, np.ndarray]:
+    """Sequences from where chains of `steps` can start, and the digits `(n, steps)` to expect."""
+    chains = follow_windows(test.windows, steps)  # (m, t + steps)
+    length = test.windows.shape[1] - 1
+    starts = DigitSequences(
+        test.images,
+        test.labels,
+        chains[:, : length + 1],
+        pairing=test.pairing,
+        neighbours=test.neighbours,
+        damage=test.damage,
+        seed=test.seed,
+    )
+    digits, _ = starts.draw(n)
+    rows = (digits[:, None] == chains[None, :, : length + 1]).all(axis=2).argmax(axis=1)
+    return starts, chains[rows, length:]
+
+
+def style_agreement(
+    model: NextImagePredictor, test: DigitSequences, steps: int = 1, n: int = 6_000
+) -> dict:
+    """Measures whether a predictor writes on in the hand that it has read.
+
+    Args:
+        model: A trained predictor.
+        test: Sequences of test images, with `pairing="style"`.
+        steps: Images to generate from each context; 1 for single predictions.
+        n: Sequences to draw.
+
+    Returns:
+        For each feature in `style.STYLE` the correlation between that of the
+        generated image and the mean of the four inputs, within each digit and
+        averaged over the digits, at each step: `float (steps,)`.
+
+    Raises:
+        ValueError: As for `evaluate_chains`.
+
+    Example:
+
+    >>> style_agreement(model, test)["slant"]
+    array([0.995])
+    """
+    starts, expected = _chain_starts(test, steps, n)
+    _, indices = starts.draw(n)
+    read = style_features(test.images, test.labels)[indices[:, :-1]].mean(axis=1)  # (n, 3)
+    written = model.generate(starts.sample(n)[0], steps)
+    agreement = np.empty((3, steps))
+    for step in range(steps):
+        features = style_features(written[:, step])
+        of_digit = [expected[:, step] == digit for digit in np.unique(expected[:, step])]
+        for feature in range(3):
+            agreement[feature, step] = np.mean(
+                [np.corrcoef(features[d, feature], read[d, feature])[0, 1] for d in of_digit]
+            )
+    return dict(zip(STYLE, agreement, strict=True))
 
 
 def follow_windows(windows: np.ndarray, steps: int) -> np.ndarray:

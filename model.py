@@ -213,8 +213,8 @@ class NextImagePredictor(keras.Sequential):
         >>> model.generate(images, steps=6).shape  # images: (4, 28, 28)
         (6, 28, 28)
         """
-        if steps < 1:
-            raise ValueError(f"steps is {steps}; expected at least 1")
+        if not isinstance(steps, int | np.integer) or steps < 1:
+            raise ValueError(f"steps is {steps}; expected an integer of at least 1")
         context, single = self._context(images)
         # Only its length counts: an input, so that loops of any length share what is compiled.
         rounds = np.zeros(-(-steps // self.length), "float32")

@@ -60,30 +60,38 @@ def plot_sequence(
 
 def plot_predictions(
     inputs: ArrayLike,
-    predictions: ArrayLike,
+    predictions: ArrayLike | dict[str, ArrayLike],
     targets: ArrayLike,
     *,
+    rows: Sequence[str] = (),
     path: PathLike | None = None,
 ) -> Figure:
     """Draws predictions beside the real next images, one sequence a row.
 
     Args:
         inputs: Contexts, `(n, t, 28, 28)` or flattened `(n, t, 784)`.
-        predictions: `(n, 28, 28)`.
+        predictions: `(n, 28, 28)`, or several such by title, to be compared.
         targets: `(n, 28, 28)`.
+        rows: `n` titles, or none.
         path: File to save the figure to.
 
     Returns:
         The figure.
     """
+    if not isinstance(predictions, dict):
+        predictions = {"generated": predictions}
     inputs = flatten(inputs)
     n, length = inputs.shape[:2]
-    axes = _new_axes((length + 3) * INCHES, n * (INCHES + 0.2), rows=n)
-    titles = [""] * (length + 1) + ["generated", "real"]
-    for ax, context, prediction, target in zip(axes, inputs, predictions, targets, strict=True):
-        images = [*_images(context), None, *_images(prediction), *_images(target)]
-        _draw(ax, images, titles, generated=[length + 1])
+    count = len(predictions)
+    axes = _new_axes((length + count + 2) * INCHES, n * (INCHES + 0.2), rows=n)
+    titles = [""] * (length + 1) + [*predictions, "real"]
+    for row, ax in enumerate(axes):
+        answers = [image for every in predictions.values() for image in _images(every[row])]
+        images = [*_images(inputs[row]), None, *answers, *_images(targets[row])]
+        _draw(ax, images, titles, generated=range(length + 1, length + 1 + count))
         titles = ()  # once is enough
+    for ax, title in zip(axes, rows, strict=False):
+        ax.text(-6, SIDE / 2, title, ha="right", va="center", fontsize=10)
     return _finish(axes[0].figure, path)
 
 

@@ -132,6 +132,10 @@ class DigitSequences:
         windows: Integers `(m, t + 1)`, one row a window, the target's digit
             last. Any table will do: what to learn is data, not code.
         pairing: `"random"`: each place takes any image of its digit.
+            `"style"`: all images of a sequence are alike in slant, ink and
+            aspect ratio, as if one hand had written them.
+        neighbours: With `"style"`, each place takes one of so many images of
+            its digit that are nearest in style to a random image of any digit.
         damage: Spoil one context image in a share of the sequences, for
             training a predictor that tolerates it, or for testing whether it
             does. `digits` still say what would have been there.
@@ -157,6 +161,7 @@ class DigitSequences:
         windows: ArrayLike = digit_windows(),  # noqa: B008  # never written to
         *,
         pairing: str = "random",
+        neighbours: int = 8,
         damage: Damage | None = None,
         seed: int | None = None,
     ):
@@ -181,8 +186,11 @@ class DigitSequences:
             raise ValueError(
                 f"windows must hold digits 0 to 9 that have images; no image of {absent.tolist()}"
             )
-        if pairing != "random":
-            raise ValueError(f"pairing is {pairing!r}; expected 'random'")
+        if pairing not in ("random", "style"):
+            raise ValueError(f"pairing is {pairing!r}; expected 'random' or 'style'")
+        fewest = min(np.bincount(labels)[np.unique(windows)])
+        if pairing == "style" and not 1 <= neighbours <= fewest:
+            raise ValueError(f"neighbours is {neighbours}; expected 1 to {fewest}, all of a digit")
         if damage is not None:
             damage.check(length=windows.shape[1] - 1)
             if "wrong" in damage.kinds and len(np.unique(labels)) == 1:
@@ -191,12 +199,18 @@ class DigitSequences:
         self.labels = labels
         self.windows = windows.astype(int)
         self.pairing = pairing
+        self.neighbours = neighbours
         self.damage = damage
         self.seed = np.random.SeedSequence(seed).entropy
         # Image indices sorted by digit: digit d owns counts[d] of them, from starts[d] on.
         self._by_digit = np.argsort(labels, kind="stable")
         self._counts = np.bincount(labels, minlength=10)
         self._starts = np.cumsum(self._counts) - self._counts
+        if pairing == "style":
+            from style import nearest_in_style, style_features  # only here: SciPy takes its time
+
+            self.style = style_features(images, labels)  # (n, 3)
+            self._nearest = nearest_in_style(self.style, labels, neighbours)  # (n, 10, neighbours)
 
     def sample(self, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Draws `n` sequences as arrays, balanced over the windows.
@@ -255,6 +269,11 @@ class DigitSequences:
         # A random offset decides which windows get one more where n is no multiple of their number.
         rows = (np.arange(n) + rng.integers(len(self.windows))) % len(self.windows)
         digits = self.windows[rng.permutation(rows)]  # (n, t + 1)
+        if self.pairing == "style":
+            anchors = rng.integers(len(self.images), size=(n, 1))
+            return digits, self._nearest[
+                anchors, digits, rng.integers(self.neighbours, size=digits.shape)
+            ]
         places = rng.integers(self._counts[digits])
         return digits, self._by_digit[self._starts[digits] + places]
 

@@ -10,6 +10,7 @@ from evaluation import (
     follow_windows,
     mean_image_floor,
     read_digits,
+    style_agreement,
 )
 from preprocessing import DigitSequences, digit_windows
 from quiet import keras
@@ -103,6 +104,25 @@ def test_long_chains_are_measured_in_blocks_that_join(mnist, test):
     assert measures["chains"] == pytest.approx(1 - misread)
     # On the mean images themselves, the expected error is the variance within the digits.
     np.testing.assert_allclose(measures["errors"], measures["errors"][0], rtol=0.1)
+
+
+def test_style_agreement_tells_a_writer_from_a_stranger(mnist):
+    class Copier:
+        """Answers every step with the last image it read, its own or that of another sequence."""
+
+        def __init__(self, shift):
+            self.shift = shift
+
+        def generate(self, images, steps):
+            last = np.roll(images[:, -1], self.shift, axis=0).reshape(-1, 1, 28, 28)
+            return np.repeat(last, steps, axis=1)
+
+    paired = DigitSequences(*mnist[1], [[4, 3, 2, 1, 0], [1, 3, 4, 1, 2]], pairing="style", seed=0)
+    own = style_agreement(Copier(0), paired, n=1_000)
+    assert set(own) == {"slant", "ink", "aspect"}
+    assert min(agreement[0] for agreement in own.values()) > 0.8
+    other = style_agreement(Copier(1), paired, n=1_000)
+    assert max(abs(agreement[0]) for agreement in other.values()) < 0.2
 
 
 def test_probabilities_tell_a_guess_from_an_answer(mnist):

@@ -101,6 +101,16 @@ def test_generate_is_predict_next_fed_back(model, images, steps):
     np.testing.assert_allclose(model.generate(images[0], steps), generated[0], atol=1e-5)
 
 
+def test_generate_follows_further_training(images):
+    """What was compiled for the first call must not keep the weights of that time."""
+    model = NextImagePredictor(units=(8, 8))
+    before = model.generate(images, 3)
+    model.set_weights([weight + 0.1 for weight in model.get_weights()])
+    after = model.generate(images, 3)
+    assert np.abs(after - before).max() > 0.01
+    np.testing.assert_allclose(after[:, 0], model.predict_next(images), atol=1e-6)
+
+
 def test_generate_leaves_the_model_and_its_summary_alone(model, images):
     weights, layers = len(model.weights), len(model.layers)
     model.generate(images, 2)
@@ -129,7 +139,7 @@ def test_bad_images_are_refused_with_what_came_and_what_was_expected(model, imag
 
 
 def test_bad_arguments_are_refused(model, images):
-    for steps in (0, -3):
+    for steps in (0, -3, 2.5):
         with pytest.raises(ValueError, match=f"steps is {steps}"):
             model.generate(images, steps)
     for arguments, fault in (

@@ -22,6 +22,12 @@ SMALL = {
         "chain_length": 110,
         "chains": 10,
     },
+    "notebooks/one_hand.ipynb": {
+        "steps": 3,
+        "test_sequences": 120,
+        "chains": 60,
+        "baseline_sequences": 600,
+    },
     "notebooks/other_sequences.ipynb": {"steps": 3, "test_sequences": 120, "chains": 10},
 }
 

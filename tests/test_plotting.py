@@ -79,6 +79,13 @@ def test_predictions_stand_beside_the_real_images():
     np.testing.assert_array_equal(shown[10:], [IMAGES[5], IMAGES[7]])
 
 
+def test_predictions_of_several_predictors_stand_side_by_side():
+    answers = {"one": IMAGES[4:6], "other": IMAGES[6:8]}
+    figure = plot_predictions([INPUTS, INPUTS], answers, IMAGES[8:10], rows=["first", "second"])
+    assert {"one", "other", "real", "first", "second"} <= set(texts(figure))
+    np.testing.assert_array_equal(drawn(figure)[4:7], [IMAGES[4], IMAGES[6], IMAGES[8]])
+
+
 def test_a_grid_has_titles_for_rows_and_columns():
     figure = plot_grid(IMAGES[:6].reshape(2, 3, 28, 28), rows=["a", "b"], columns=["x", "y", "z"])
     assert {"a", "b", "x", "y", "z"} <= set(texts(figure))

@@ -229,6 +229,8 @@ def test_images_are_held_once_and_not_as_floats():
             "second digit",
         ),
         ({"pairing": "alphabetical"}, "pairing is 'alphabetical'"),
+        ({"pairing": "style", "neighbours": 0}, "neighbours is 0; expected 1 to 12"),
+        ({"pairing": "style", "neighbours": 13}, "neighbours is 13; expected 1 to 12"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, fault):
