@@ -12,6 +12,7 @@ notebook: .venv/installed ## execute main.ipynb, rewriting its outputs, imgs/ an
 
 notebooks: notebook ## execute the deeper studies, too
 	$(EXECUTE) notebooks/collapse.ipynb notebooks
+	$(EXECUTE) notebooks/one_hand.ipynb notebooks
 	$(EXECUTE) notebooks/other_sequences.ipynb notebooks
 	@echo "Wrote notebooks/, imgs/ and models/."
 
@@ -23,6 +24,7 @@ lint: .venv/installed ## check style and format
 	$(RUN) ruff format --check .
 
 bench: .venv/installed ## run the benchmarks; make bench QUICK=--quick for a short look
+	$(RUN) benchmarks.drawing $(QUICK)
 	$(RUN) benchmarks.collapse $(QUICK)
 	$(RUN) benchmarks.optimizers $(QUICK)
 	$(RUN) benchmarks.settings $(QUICK)
