@@ -5,6 +5,8 @@ training images can beat the mean training image of the right digit: the floor.
 Whether an answer shows the right digit is for a `DigitClassifier` to say, which
 has seen training images only, and averages of them, because answers are soft.
 Floor and classifier are made from the shipped MNIST, whatever is evaluated.
+For a sampler, which draws single images, `realism` compares many of them to
+many real ones.
 """
 
 import functools
@@ -14,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import scipy.linalg
 
 from data import load_mnist
 from model import NextImagePredictor
@@ -247,16 +250,17 @@ def evaluate(model: NextImagePredictor, test: DigitSequences, n: int = 6_000) ->
 
 
 def evaluate_chains(
-    model: NextImagePredictor, test: DigitSequences, steps: int = 6, n: int = 1_000
+    model: keras.Model, test: DigitSequences, steps: int = 6, n: int = 1_000, **arguments
 ) -> dict:
-    """Measures chains that the predictor generates from its own predictions.
+    """Measures chains that a model generates from its own answers.
 
     Args:
-        model: A trained predictor.
+        model: A trained predictor or sampler.
         test: Sequences of test images. Chains start from real images, at those
             of its windows from where the table can be followed for `steps`.
         steps: Images to generate in each chain.
         n: Chains to draw.
+        **arguments: For `model.generate`, such as a sampler's `seed`.
 
     Returns:
         `"steps"`: share of chains showing the right digit at each step,
@@ -282,7 +286,7 @@ def evaluate_chains(
     # thousand images would not fit into memory at once.
     for start in range(0, steps, 100):
         wanted = expected[:, start : min(start + 100, steps)]
-        images = model.generate(context, wanted.shape[1])
+        images = model.generate(context, wanted.shape[1], **arguments)
         right[:, start : start + 100] = read_digits(images) == wanted
         for step, (drawn, digit) in enumerate(zip(images.swapaxes(0, 1), wanted.T, strict=True)):
             excess = np.square(drawn - means[digit]).mean(axis=(1, 2))
@@ -314,15 +318,16 @@ def _chain_starts(test: DigitSequences, steps: int, n: int) -> tuple[DigitSequen
 
 
 def style_agreement(
-    model: NextImagePredictor, test: DigitSequences, steps: int = 1, n: int = 6_000
+    model: keras.Model, test: DigitSequences, steps: int = 1, n: int = 6_000, **arguments
 ) -> dict:
-    """Measures whether a predictor writes on in the hand that it has read.
+    """Measures whether a model writes on in the hand that it has read.
 
     Args:
-        model: A trained predictor.
+        model: A trained predictor or sampler.
         test: Sequences of test images, with `pairing="style"`.
         steps: Images to generate from each context; 1 for single predictions.
         n: Sequences to draw.
+        **arguments: For `model.generate`, such as a sampler's `seed`.
 
     Returns:
         For each feature in `style.STYLE` the correlation between that of the
@@ -340,7 +345,7 @@ def style_agreement(
     starts, expected = _chain_starts(test, steps, n)
     _, indices = starts.draw(n)
     read = style_features(test.images, test.labels)[indices[:, :-1]].mean(axis=1)  # (n, 3)
-    written = model.generate(starts.sample(n)[0], steps)
+    written = model.generate(starts.sample(n)[0], steps, **arguments)
     agreement = np.empty((3, steps))
     for step in range(steps):
         features = style_features(written[:, step])
@@ -350,6 +355,154 @@ def style_agreement(
                 [np.corrcoef(features[d, feature], read[d, feature])[0, 1] for d in of_digit]
             )
     return dict(zip(STYLE, agreement, strict=True))
+
+
+def realism(answers: np.ndarray, others: np.ndarray, test: DigitSequences) -> dict:
+    """Measures how close answers come to what people write, one by one and as a crowd.
+
+    Args:
+        answers: `(n, 28, 28)` in [0, 1], to the inputs of `test.sample(n)`.
+        others: Other answers to the same inputs, for `diversity`.
+        test: Sequences of test images.
+
+    Returns:
+        `"frechet"`: `frechet_distance` to the real next images; `"right"`:
+        share that shows the right digit; `"diversity"` and `"sharpness"`: 1 for
+        real images; `"nearest"`: mean distance to the nearest training image,
+        and `"nearest_ratio"`: the same over that of the real next images, near
+        0 for copies, and near 1 for images as new as those.
+
+    Raises:
+        ValueError: Another shape or dtype, NaN, or values out of range.
+
+    Example:
+
+    >>> inputs, targets, digits = test.sample(3_000)
+    >>> answers, others = sampler.sample(inputs, n=2, seed=0).swapaxes(0, 1)
+    >>> realism(answers, others, test)["right"]
+    0.99
+    """
+    _, real, digits = test.sample(len(answers))
+    nearest = float(nearest_training_images(answers)[0].mean())
+    return {
+        "frechet": frechet_distance(answers, real),
+        "right": float((read_digits(answers) == digits[:, -1]).mean()),
+        "diversity": diversity(answers, others, real, digits[:, -1]),
+        "sharpness": sharpness(answers, real),
+        "nearest": nearest,
+        "nearest_ratio": nearest / float(nearest_training_images(real)[0].mean()),
+    }
+
+
+def frechet_distance(images: np.ndarray, real: np.ndarray) -> float:
+    """How far a crowd of images is from a crowd of real ones.
+
+    Both are described by mean and covariance of the 64 features that the
+    digit classifier sees in them, in its last hidden layer. The fewer images,
+    the larger the distance, even between real ones: compare values from equal
+    numbers only, such as 3,000, and not to those of another classifier.
+
+    Args:
+        images: `(n, 28, 28)`, `uint8` or float in [0, 1].
+        real: `(m, 28, 28)`, the same.
+
+    Returns:
+        The distance, 0 for the same distribution of features.
+
+    Raises:
+        ValueError: Another shape or dtype, NaN, or values out of range.
+
+    Reference:
+        Heusel et al., 2017: GANs trained by a two time-scale update rule
+        converge to a local Nash equilibrium.
+    """
+    first, second = _features(images), _features(real)
+    covariances = np.cov(first, rowvar=False), np.cov(second, rowvar=False)
+    # The root of a product of covariances is real but for rounding.
+    root = scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real
+    difference = first.mean(axis=0) - second.mean(axis=0)
+    return float(difference @ difference + np.trace(covariances[0] + covariances[1] - 2 * root))
+
+
+def _features(images: np.ndarray) -> np.ndarray:
+    """What the classifier's last hidden layer sees in images, `float64 (n, 64)`."""
+    pixels = flatten(images).reshape(-1, SIDE, SIDE)
+    return _feature_extractor().predict(pixels, batch_size=1_000, verbose=0).astype(np.float64)
+
+
+@functools.cache
+def _feature_extractor() -> keras.Model:
+    return keras.Sequential([keras.Input((SIDE, SIDE)), *digit_classifier().layers[:-2]])
+
+
+def diversity(first: np.ndarray, second: np.ndarray, real: np.ndarray, digits: np.ndarray) -> float:
+    """How different two draws for the same input are, over two real images of the same digit.
+
+    Args:
+        first: `(n, 28, 28)`, `uint8` or float in [0, 1].
+        second: The same, other draws.
+        real: `(n, 28, 28)`, the same: real images of the digits that were to be drawn.
+        digits: Those digits, integers `(n,)`.
+
+    Returns:
+        The ratio of mean Euclidean distances, averaged over the digits: 0 for
+        draws that are all alike, 1 for those as varied as real images.
+
+    Raises:
+        ValueError: Another shape or dtype, NaN, or values out of range.
+    """
+    first, second, real = flatten(first), flatten(second), flatten(real)
+    ratios = []
+    for digit in np.unique(digits):
+        own = digits == digit
+        drawn = np.linalg.norm(first[own] - second[own], axis=1).mean()
+        strangers = np.linalg.norm(real[own] - np.roll(real[own], 1, axis=0), axis=1).mean()
+        ratios.append(drawn / strangers)
+    return float(np.mean(ratios))
+
+
+def sharpness(images: np.ndarray, real: np.ndarray) -> float:
+    """How steep the edges of images are, over those of real images.
+
+    Args:
+        images: `(n, 28, 28)`, `uint8` or float in [0, 1].
+        real: `(m, 28, 28)`, the same.
+
+    Returns:
+        The ratio of mean absolute differences between neighbouring pixels.
+
+    Raises:
+        ValueError: Another shape or dtype, NaN, or values out of range.
+    """
+
+    def steepness(images):
+        pixels = flatten(images).reshape(-1, SIDE, SIDE)
+        return sum(np.abs(np.diff(pixels, axis=axis)).mean() for axis in (1, 2))
+
+    return float(steepness(images) / steepness(real))
+
+
+def nearest_training_images(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Finds the training image that is nearest to each image.
+
+    Args:
+        images: `(n, 28, 28)`, `uint8` or float in [0, 1].
+
+    Returns:
+        Euclidean distances `float32 (n,)`, 0 for a copy, and the indices of the
+        training images, `int (n,)`.
+
+    Raises:
+        ValueError: Another shape or dtype, NaN, or values out of range.
+    """
+    pixels = flatten(images)
+    training = flatten(load_mnist()[0][0])
+    lengths = np.square(training).sum(axis=1)
+    indices = np.empty(len(pixels), int)
+    for start in range(0, len(pixels), 500):  # distances of all at once would need gigabytes
+        block = pixels[start : start + 500]
+        indices[start : start + 500] = (lengths - 2 * block @ training.T).argmin(axis=1)
+    return np.linalg.norm(pixels - training[indices], axis=1), indices
 
 
 def follow_windows(windows: np.ndarray, steps: int) -> np.ndarray:

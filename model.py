@@ -189,7 +189,7 @@ class NextImagePredictor(keras.Sequential):
         Raises:
             ValueError: Another shape or length, NaN, or values out of range.
         """
-        context, single = self._context(images)
+        context, single = check_context(images, self.length)
         prediction = self.predict_on_batch(context)
         return prediction[0] if single else prediction
 
@@ -213,30 +213,40 @@ class NextImagePredictor(keras.Sequential):
         >>> model.generate(images, steps=6).shape  # images: (4, 28, 28)
         (6, 28, 28)
         """
-        if not isinstance(steps, int | np.integer) or steps < 1:
-            raise ValueError(f"steps is {steps}; expected an integer of at least 1")
-        context, single = self._context(images)
+        check_count(steps, "steps")
+        context, single = check_context(images, self.length)
         # Only its length counts: an input, so that loops of any length share what is compiled.
         rounds = np.zeros(-(-steps // self.length), "float32")
         chains = self._predict_chains([context, rounds])[:, :steps]
         return chains[0] if single else chains
-
-    def _context(self, images: ArrayLike) -> tuple[np.ndarray, bool]:
-        """Checks and flattens images to `(n, t, 784)`; also whether they were one sequence."""
-        context = flatten(images)
-        single = context.ndim == 2
-        if context.ndim not in (2, 3) or context.shape[-2] != self.length or not context.size:
-            raise ValueError(
-                f"images have shape {np.shape(images)}; expected ({self.length}, {SIDE}, {SIDE}) "
-                f"or (n, {self.length}, {SIDE}, {SIDE}), or the same flattened to {PIXELS}"
-            )
-        return (context[None] if single else context), single
 
     # Not the model itself but its method, and not assigned but cached: Keras would take a model
     # among the attributes for a layer of this one, to be trained and saved with it.
     @functools.cached_property
     def _predict_chains(self) -> Callable[[list[np.ndarray]], np.ndarray]:
         return _Chain(self).predict_on_batch
+
+
+def check_context(images: ArrayLike, length: int) -> tuple[np.ndarray, bool]:
+    """Checks and flattens images to `float32 (n, t, 784)`; also whether they were one sequence.
+
+    Raises:
+        ValueError: Another shape, or another number of images than `length`.
+    """
+    context = flatten(images)
+    single = context.ndim == 2
+    if context.ndim not in (2, 3) or context.shape[-2] != length or not context.size:
+        raise ValueError(
+            f"images have shape {np.shape(images)}; expected ({length}, {SIDE}, {SIDE}) "
+            f"or (n, {length}, {SIDE}, {SIDE}), or the same flattened to {PIXELS}"
+        )
+    return (context[None] if single else context), single
+
+
+def check_count(value: int, what: str) -> None:
+    """Raises a `ValueError` where a number of things is not an integer of at least 1."""
+    if not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{what} is {value}; expected an integer of at least 1")
 
 
 class _Chain(keras.Model):

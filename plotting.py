@@ -189,6 +189,44 @@ def plot_history(
     return _finish(ax.figure, path)
 
 
+def plot_guidance(
+    weights: Sequence[float],
+    frechet: Sequence[float],
+    right: Sequence[float],
+    real: float,
+    *,
+    path: PathLike | None = None,
+) -> Figure:
+    """Draws what guidance buys and costs: right digits and Fréchet distance against its weight.
+
+    Args:
+        weights: The weights.
+        frechet: Fréchet distance at each.
+        right: Share of right digits at each, in [0, 1].
+        real: Fréchet distance of real images.
+        path: File to save the figure to.
+
+    Returns:
+        The figure.
+    """
+    ax = _new_axes(7, 4)[0]
+    ax.plot(weights, frechet, marker="o", color=GENERATED)
+    ax.axhline(real, color=GENERATED, linestyle="--", linewidth=1)
+    ax.annotate(
+        "real images", (1, real), (0, 3), xycoords=("axes fraction", "data"),
+        textcoords="offset points", ha="right", va="bottom", fontsize=9, color=GENERATED,
+    )  # fmt: skip
+    ax.set_ylim(bottom=0)
+    ax.set_xlabel("guidance")
+    ax.set_ylabel("Fréchet distance", color=GENERATED)
+    ax.spines["top"].set_visible(False)
+    share = ax.twinx()
+    share.plot(weights, np.multiply(right, 100), marker="s", color="tab:orange")
+    share.set_ylabel("right digits, %", color="tab:orange")
+    share.spines["top"].set_visible(False)
+    return _finish(ax.figure, path)
+
+
 def animate_chain(
     inputs: ArrayLike,
     generated: ArrayLike,
@@ -221,11 +259,43 @@ def animate_chain(
 
     # The last frame comes three times: a pause before the GIF starts again.
     frames = [*range(len(generated) + 1)] + [len(generated)] * 2
+    _save_animation(figure, show, frames, path, seconds)
+    return figure
+
+
+def animate_row(
+    films: ArrayLike, path: PathLike, *, titles: Sequence[str] = (), seconds: float = 0.15
+) -> Figure:
+    """Saves films of generated images, side by side, as an animated GIF.
+
+    Args:
+        films: `(n, frames, 28, 28)`.
+        path: The `.gif` file to write.
+        titles: `n` titles, or none.
+        seconds: Time between two frames.
+
+    Returns:
+        The figure, as it looks in the last frame.
+    """
+    films = flatten(films).reshape(*np.shape(films)[:2], SIDE, SIDE)
+    figure = plot_grid(films[None, :, -1], columns=titles)
+    (ax,) = figure.axes
+
+    def show(frame):
+        for image, film in zip(ax.images, films, strict=True):
+            image.set_data(film[frame])
+
+    # The last frame comes ten times: a pause before the GIF starts again.
+    frames = [*range(films.shape[1])] + [films.shape[1] - 1] * 9
+    _save_animation(figure, show, frames, path, seconds)
+    return figure
+
+
+def _save_animation(figure: Figure, show, frames, path: PathLike, seconds: float) -> None:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     FuncAnimation(figure, show, frames, init_func=lambda: None).save(
         path, PillowWriter(fps=1 / seconds), dpi=80
     )
-    return figure
 
 
 def _images(images: ArrayLike) -> np.ndarray:

@@ -1,15 +1,21 @@
 import numpy as np
 import pytest
+from scipy.ndimage import uniform_filter
 
 from evaluation import (
     DigitClassifier,
     digit_classifier,
     digit_probabilities,
+    diversity,
     evaluate,
     evaluate_chains,
     follow_windows,
+    frechet_distance,
     mean_image_floor,
+    nearest_training_images,
     read_digits,
+    realism,
+    sharpness,
     style_agreement,
 )
 from preprocessing import DigitSequences, digit_windows
@@ -166,3 +172,59 @@ def test_chains_start_from_the_windows_that_allow_them(mnist):
     down = DigitSequences(*mnist[1], windows=[[3, 2, 1], [2, 1, 0]], seed=0)
     measures = evaluate_chains(Oracle(mnist, np.tile([1, 0], (8, 1))), down, steps=2, n=8)
     assert measures["chains"] == 1
+
+
+def test_the_frechet_distance_tells_crowds_apart(mnist):
+    (x_train, _), (x_test, y_test) = mnist
+    same = frechet_distance(x_test[:1_000], x_test[:1_000])
+    assert same == pytest.approx(0, abs=1e-3)
+    real = frechet_distance(x_train[:1_000], x_test[:1_000])
+    darker = frechet_distance(x_train[:1_000] // 2, x_test[:1_000])
+    nines = frechet_distance(x_test[y_test == 9][:1_000], x_test[:1_000])
+    assert same < real < darker < nines
+    assert frechet_distance(x_test[:1_000], x_train[:1_000]) == pytest.approx(real, rel=1e-3)
+
+
+def test_diversity_is_none_for_one_answer_and_one_for_real_images(mnist):
+    _, (images, labels) = mnist
+    pairs = np.stack([images[labels == digit][:400] for digit in range(10)])  # (10, 400, 28, 28)
+    first, second = pairs[:, :200].reshape(-1, 28, 28), pairs[:, 200:].reshape(-1, 28, 28)
+    digits = np.repeat(np.arange(10), 200)
+    assert diversity(first, first, second, digits) == 0
+    assert diversity(first, second, second, digits) == pytest.approx(1, abs=0.03)
+    pale = [images / np.float32(510) for images in (first, second)]
+    assert diversity(*pale, second, digits) == pytest.approx(0.5, abs=0.02)
+
+
+def test_sharpness_falls_where_edges_blur(mnist):
+    images = mnist[1][0][:100] / np.float32(255)
+    assert sharpness(images, images) == 1
+    blurred = uniform_filter(images, size=(1, 3, 3))
+    assert sharpness(blurred, images) < 0.9
+
+
+def test_the_nearest_training_image_of_a_training_image_is_itself(mnist):
+    images = mnist[0][0]
+    distances, indices = nearest_training_images(images[[5, 59_999]])
+    assert indices.tolist() == [5, 59_999] and distances.tolist() == [0, 0]
+    pale = images[:700] / np.float32(255)
+    pale[699, 0, 0] += 0.25
+    distances, indices = nearest_training_images(pale)
+    assert indices[699] == 699 and distances[699] == pytest.approx(0.25)
+
+
+def test_realism_knows_real_images_copies_and_averages(mnist, test):
+    (x_train, y_train), _ = mnist
+    _, targets, digits = test.sample(300)
+    other = DigitSequences(*mnist[1], seed=5).sample(300)[1]
+    real = realism(targets, other, test)
+    assert real["frechet"] == pytest.approx(0, abs=1e-3)
+    assert real["right"] > 0.97
+    assert real["nearest_ratio"] == real["sharpness"] == 1
+    copies = realism(x_train[:300], x_train[300:600], test)
+    assert copies["nearest"] == copies["nearest_ratio"] == 0
+    assert copies["right"] < 0.3  # they are of other digits
+    means = Oracle(mnist, digits[:, -1]).predict(None)
+    soft = realism(means, means, test)
+    assert soft["right"] == 1 and soft["diversity"] == 0 and soft["sharpness"] < 0.8
+    assert soft["frechet"] > 3

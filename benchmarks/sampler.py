@@ -1,0 +1,86 @@
+"""How good is the sampler, and how are codes best scaled?
+
+python -m benchmarks.sampler [--quick]
+"""
+
+import argparse
+import time
+
+import numpy as np
+
+from benchmarks import report
+from data import load_mnist
+from evaluation import evaluate_chains, realism
+from model import make_optimizer
+from preprocessing import DigitSequences
+from quiet import keras
+from sampler import NextImageSampler
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--quick", action="store_true", help="train for fifty steps")
+parser.add_argument("--whitenings", type=float, nargs="+", default=[0.5, 0, 1])
+parser.add_argument("--seeds", type=int, default=1)
+arguments = parser.parse_args()
+steps, n = (50, 300) if arguments.quick else (8_000, 3_000)
+
+(x_train, y_train), (x_test, y_test) = load_mnist()
+train, test = DigitSequences(x_train, y_train, seed=0), DigitSequences(x_test, y_test, seed=1)
+inputs, _, digits = test.sample(n)
+predictor = keras.saving.load_model("models/next_image.keras")
+# Real training images of the digits that are to be drawn.
+of_digit = [np.flatnonzero(y_train == digit) for digit in range(10)]
+rng = np.random.default_rng(0)
+real = [x_train[[rng.choice(of_digit[digit]) for digit in digits[:, -1]]] for _ in range(2)]
+means = np.stack([x_train[own].mean(axis=0) / 255 for own in of_digit])[digits[:, -1]]
+soft = predictor.predict(inputs, batch_size=1_000, verbose=0)
+
+
+def row(name: str, answers, others, training="", drawing="", chains="") -> dict:
+    scores = realism(answers, others, test)
+    return {
+        "answers": name,
+        "Fréchet distance": f"{scores['frechet']:.3f}",
+        "right digits": f"{scores['right']:.2%}",
+        "diversity": f"{scores['diversity']:.3f}",
+        "sharpness": f"{scores['sharpness']:.3f}",
+        "nearest": f"{scores['nearest']:.2f}, {scores['nearest_ratio']:.3f}",
+        "worst step of six": chains,
+        "training": training,
+        "1,000 samples": drawing,
+    }
+
+
+rows = [
+    row("real training images", *real),
+    row("mean image", means, means),
+    row("predictor", soft, soft, chains=f"{evaluate_chains(predictor, test)['steps'].min():.1%}"),
+]
+for whitening in arguments.whitenings:
+    for seed in range(arguments.seeds):
+        keras.utils.set_random_seed(seed)
+        sampler = NextImageSampler(predictor)
+        sampler.adapt(train.sample(30_000)[1], whitening)
+        sampler.compile(make_optimizer("adam", steps=steps))
+        start = time.perf_counter()
+        sampler.fit(train.batches(128), steps_per_epoch=steps, shuffle=False, verbose=0)
+        training = time.perf_counter() - start
+        sampler.sample(inputs[:1_000])  # compiles
+        start = time.perf_counter()
+        sampler.sample(inputs[:1_000])
+        drawing = time.perf_counter() - start
+        chains = evaluate_chains(sampler, test, seed=0)["steps"].min()
+        for guidance in (1, 1.25, 1.5, 1.75, 2):
+            draws = sampler.sample(inputs, 2, guidance=guidance, seed=0)
+            rows.append(
+                row(
+                    f"sampler, whitening {whitening}, guidance {guidance}, seed {seed}",
+                    draws[:, 0],
+                    draws[:, 1],
+                    f"{training:.0f} s",
+                    f"{drawing:.1f} s",
+                    f"{chains:.1%}" if guidance == 1.75 else "",
+                )
+            )
+
+notes = f"Drawn for {n:,} test sequences. Chains: 1,000, at the default guidance."
+report.save("sampler", "The sampler beside real and average images", rows, notes, arguments.quick)

@@ -1,0 +1,365 @@
+"""The sampler: draws the next image as somebody would write it, sharp and different every time.
+
+A predictor answers with the average of all images that could follow. The
+sampler draws *one* of them. It learns to turn noise into images, given what the
+predictor's LSTM has read, by latent flow matching: an image becomes a code, its
+principal components; a velocity network learns to move noise to codes along
+straight lines; a decoder makes an image of the code in which a line ends.
+"""
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from model import (
+    PIXELS,
+    NextImagePredictor,
+    check_context,
+    check_count,
+    make_optimizer,
+    summed_squared_error,
+)
+from preprocessing import SIDE, flatten
+from quiet import keras
+
+STEPS = 20  # from noise to code
+GUIDED_FROM = 0.4  # share of the way
+TEMPERATURE = 1.05  # of the noise: gives back what guidance takes in variety
+REPEATS = 4  # noises and times for each training image: velocities need the most practice
+
+
+@keras.saving.register_keras_serializable(package="next_image")
+class NextImageSampler(keras.Model):
+    """Draws next images, given the state in which a predictor's LSTM has read the context.
+
+    Nobody tells it the digit: its condition is what the second LSTM holds after
+    the last image. A normal Keras model, with `fit`, `evaluate`, `save` and
+    callbacks. Its loss says how far off velocities and decoded images are;
+    `sample` answers with images, `predict` with the conditions.
+
+    Args:
+        predictor: A trained `NextImagePredictor`. The sampler reads with a copy
+            of its LSTM layers, which training leaves as they are.
+        train_reader: Train that copy, too: for a predictor that is new.
+        codes: Principal components that an image is reduced to.
+        units: Width of the velocity network.
+        blocks: Its residual blocks.
+        name: Name of the model.
+
+    Raises:
+        ValueError: An argument out of range.
+
+    Example:
+
+    >>> sampler = NextImageSampler(predictor)
+    >>> sampler.compile()
+    >>> history = sampler.fit(inputs, targets, batch_size=256)
+    >>> sampler.sample(images, n=16, seed=0).shape  # images: (4, 28, 28)
+    (16, 28, 28)
+
+    References:
+        Lipman, Chen, Ben-Hamu, Nickel and Le, 2023: Flow matching for
+        generative modeling. Liu, Gong and Liu, 2023: Flow straight and fast.
+    """
+
+    def __init__(
+        self,
+        predictor: NextImagePredictor,
+        train_reader: bool = False,
+        codes: int = 64,
+        units: int = 320,
+        blocks: int = 3,
+        name: str | None = None,
+    ):
+        if not 1 <= codes <= PIXELS:
+            raise ValueError(f"codes is {codes}; expected 1 to {PIXELS}")
+        if units < 1 or blocks < 1:
+            raise ValueError(f"units is {units} and blocks {blocks}; expected at least 1 each")
+        super().__init__(name=name)
+        self.train_reader = train_reader
+        self.codes, self.units, self.blocks = codes, units, blocks
+        self.length, self.read_by = predictor.length, predictor.get_config()
+        layers = keras.layers
+        # Dropout is for readers that still learn.
+        copy = NextImagePredictor.from_config(
+            {**self.read_by, "dropout": predictor.dropout if train_reader else 0}
+        )
+        copy.set_weights(predictor.get_weights())
+        self.reader = keras.Sequential(
+            [
+                keras.Input((predictor.length, PIXELS)),
+                *copy.layers[:2],
+                layers.BatchNormalization(center=False, scale=False),  # standardises the state
+            ],
+            name="reader",
+        )
+        for lstm in self.reader.layers[:2]:
+            lstm.trainable = train_reader
+        self.encoder = layers.Dense(codes, kernel_initializer="zeros", trainable=False)
+        self.encoder.build((None, PIXELS))
+        self.velocity = _velocity_network(codes, predictor.units[-1], units, blocks)
+        self.decoder = keras.Sequential(
+            [
+                keras.Input((codes,)),
+                layers.Dense(512, "silu"),
+                layers.Dense(PIXELS, "sigmoid"),
+                layers.Reshape((SIDE, SIDE)),
+            ],
+            name="decoder",
+        )
+        self.random = keras.random.SeedGenerator()
+        self.built = True
+
+    def get_config(self) -> dict:
+        return {
+            "predictor": self.read_by,
+            "train_reader": self.train_reader,
+            "codes": self.codes,
+            "units": self.units,
+            "blocks": self.blocks,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects: dict | None = None) -> "NextImageSampler":
+        return cls(**{**config, "predictor": NextImagePredictor(**config["predictor"])})
+
+    def adapt(self, targets: ArrayLike, whitening: float = 0.5) -> None:
+        """Finds the principal components that images are encoded by.
+
+        Args:
+            targets: Some thousand images `(n, 28, 28)`: integers in [0, 255]
+                or floats in [0, 1].
+            whitening: At 0 components have the deviations that they have in
+                the images, so that fine strokes drown in the noise; at 1 all
+                have the same, so that they count as much as the slant.
+
+        Raises:
+            ValueError: Another shape or range, or fewer images than codes.
+        """
+        pixels = flatten(targets)
+        if pixels.ndim != 2 or len(pixels) < self.codes:
+            raise ValueError(
+                f"targets have shape {np.shape(targets)}; "
+                f"expected (n, {SIDE}, {SIDE}), with n at least {self.codes}"
+            )
+        variances, components = np.linalg.eigh(np.cov(pixels, rowvar=False))  # smallest first
+        variances = np.maximum(variances[-self.codes :], 1e-6)  # some pixels never change
+        kernel = components[:, -self.codes :] / np.sqrt(variances[-1])  # the largest deviation: 1
+        kernel *= (variances[-1] / variances) ** (whitening / 2)
+        self.encoder.set_weights([kernel, -pixels.mean(axis=0) @ kernel])
+
+    def compile(self, optimizer=None, **kwargs) -> None:
+        """Configures training; without arguments, with the settings that work.
+
+        Args:
+            optimizer: By default `make_optimizer("adam")`. Better still with
+                its `steps`: samples gain most from the last, small ones.
+            **kwargs: As for `keras.Model.compile`.
+        """
+        super().compile(optimizer=optimizer or make_optimizer("adam"), **kwargs)
+
+    def compile_from_config(self, config: dict) -> None:
+        # Keras asks for this wherever `compile` is overridden: loading would not compile otherwise.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def fit(self, x=None, y=None, **kwargs):
+        """As `keras.Model.fit`. On arrays, the first time, it calls `adapt` with the targets.
+
+        Raises:
+            ValueError: Before `adapt`, with a stream instead of arrays.
+        """
+        if not np.any(self.encoder.get_weights()[0]):
+            if y is None:
+                raise ValueError("call adapt(targets) before training on a stream")
+            self.adapt(y)
+        return super().fit(x, y, **kwargs)
+
+    def call(self, context, training=False):
+        """What the LSTM has read: `(n, t, 784)` to standardised states `(n, units)`."""
+        return self.reader(context, training=training)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """How far off the velocities are, and the images that the decoder makes of codes."""
+        ops, random = keras.ops, keras.random
+        codes = self.encoder(ops.reshape(y, (-1, PIXELS)))  # (n, c)
+        # Sampled codes are never quite those of an image: the decoder gets used to that.
+        noised = codes + 0.1 * random.normal(ops.shape(codes), seed=self.random)
+        decoding = ops.mean(summed_squared_error(y, self.decoder(noised)))
+
+        codes = ops.repeat(codes, REPEATS, axis=0)  # (r n, c)
+        states = ops.repeat(y_pred, REPEATS, axis=0)  # (r n, units)
+        one_each = (ops.shape(codes)[0], 1)
+        # Now and then the state is hidden, for guidance to have something to compare with.
+        seen = ops.cast(random.uniform(one_each, seed=self.random) > 0.1, codes.dtype)
+        noise = random.normal(ops.shape(codes), seed=self.random)
+        times = random.uniform(one_each, seed=self.random)  # 0: noise, 1: code
+        velocities = self.velocity([(1 - times) * noise + times * codes, times, seen * states])
+        flow = ops.mean(ops.sum(ops.square(velocities - (codes - noise)), axis=-1))
+        return flow + decoding
+
+    def sample(
+        self,
+        images: ArrayLike,
+        n: int | None = None,
+        *,
+        guidance: float = 1.75,
+        seed: int | None = None,
+    ) -> np.ndarray:
+        """Draws the image that comes next, one or many times.
+
+        Args:
+            images: One sequence `(t, 28, 28)` or a batch `(b, t, 28, 28)`,
+                integers in [0, 255] or floats in [0, 1]; or the same
+                flattened, `(t, 784)` or `(b, t, 784)`.
+            n: Draws for each sequence; by default one, without an axis for it.
+            guidance: How much to exaggerate what distinguishes this context
+                from none; 1: not at all. More makes digits plainer and less
+                varied (Ho and Salimans, 2022: Classifier-free diffusion guidance).
+            seed: Integer for reproducible draws; `None` draws others each time.
+
+        Returns:
+            `float32 (n, 28, 28)` in [0, 1], for a batch `(b, n, 28, 28)`; both
+            without `n` if that is `None`.
+
+        Raises:
+            ValueError: Another shape or length, NaN, or values out of range;
+                `n` below 1; a negative or infinite `guidance`.
+
+        Example:
+
+        >>> sampler.sample(images, n=16, seed=0).shape  # images: (4, 28, 28)
+        (16, 28, 28)
+        """
+        return self.generate(images, 1, n, guidance=guidance, seed=seed)[..., 0, :, :]
+
+    def generate(
+        self,
+        images: ArrayLike,
+        steps: int,
+        n: int | None = None,
+        *,
+        guidance: float = 1.75,
+        seed: int | None = None,
+    ) -> np.ndarray:
+        """Goes on counting: draws the next image, appends it to the context, draws again.
+
+        Args:
+            images: As for `sample`.
+            steps: Images to generate in each chain.
+            n: Chains for each sequence; by default one, without an axis for it.
+            guidance: As for `sample`.
+            seed: As for `sample`.
+
+        Returns:
+            `float32 (n, steps, 28, 28)` in [0, 1], for a batch
+            `(b, n, steps, 28, 28)`; both without `n` if that is `None`.
+
+        Raises:
+            ValueError: As for `sample`, or `steps` below 1.
+        """
+        check_count(steps, "steps")
+        check_count(1 if n is None else n, "n")
+        context, single = check_context(images, self.length)
+        context = np.repeat(context, n or 1, axis=0)  # (b n, t, 784)
+        rng = np.random.default_rng(seed)
+        chain = []
+        for _ in range(steps):
+            chain.append(self.decoder.predict_on_batch(self._codes(context, guidance, rng)[-1]))
+            drawn = chain[-1].reshape(-1, 1, PIXELS)
+            context = np.concatenate([context[:, 1:], drawn], axis=1)
+        chains = np.stack(chain, axis=1)  # (b n, steps, 28, 28)
+        if n is not None:
+            chains = chains.reshape(-1, n, *chains.shape[1:])
+        return chains[0] if single else chains
+
+    def unfold(
+        self, images: ArrayLike, *, guidance: float = 1.75, seed: int | None = None
+    ) -> np.ndarray:
+        """How noise turns into the next image: each code on its way, decoded.
+
+        Args:
+            images: As for `sample`.
+            guidance: As for `sample`.
+            seed: As for `sample`; the last image is what `sample` draws with it.
+
+        Returns:
+            `float32 (21, 28, 28)` in [0, 1], noise first; for a batch
+            `(b, 21, 28, 28)`.
+
+        Raises:
+            ValueError: As for `sample`.
+        """
+        context, single = check_context(images, self.length)
+        codes = self._codes(context, guidance, np.random.default_rng(seed))  # (21, b, c)
+        unfolded = np.stack([self.decoder.predict_on_batch(code) for code in codes], axis=1)
+        return unfolded[0] if single else unfolded
+
+    def _codes(self, context: np.ndarray, guidance: float, rng: np.random.Generator) -> np.ndarray:
+        """Codes on their way from noise, `(STEPS + 1, n, c)`."""
+        if not 0 <= guidance < np.inf:
+            raise ValueError(f"guidance is {guidance}; expected a number of at least 0")
+        noise = TEMPERATURE * rng.standard_normal((len(context), self.codes), np.float32)
+        return self._flow([context, noise, np.full((len(context), 1), guidance, np.float32)])
+
+    # The method, cached, and not the model itself, for the reason given in `NextImagePredictor`.
+    @functools.cached_property
+    def _flow(self) -> Callable[[list[np.ndarray]], np.ndarray]:
+        return _Flow(self).predict_on_batch
+
+
+class _Flow(keras.Model):
+    """Moves noise along the velocities, with Heun's method; a model, so that Keras compiles it."""
+
+    def __init__(self, sampler: NextImageSampler):
+        super().__init__(name="flow")
+        self.sampler = sampler
+
+    def call(self, inputs):
+        ops = keras.ops
+        context, noise, guidance = inputs  # (n, t, 784), (n, c), (n, 1)
+        states = self.sampler(context)
+
+        def velocities(codes, time):
+            times = time * ops.ones_like(guidance)
+            free = self.sampler.velocity([codes, times, ops.zeros_like(states)])
+            guided = self.sampler.velocity([codes, times, states])
+            # Early on, guidance only costs variety (Kynkäänniemi et al., 2024).
+            return free + ops.where(times < GUIDED_FROM, 1.0, guidance) * (guided - free)
+
+        def step(codes, time):
+            first = velocities(codes, time)
+            second = velocities(codes + first / STEPS, time + 1 / STEPS)
+            codes = codes + (first + second) / (2 * STEPS)
+            return codes, codes
+
+        _, path = ops.scan(step, noise, ops.arange(STEPS, dtype="float32") / STEPS)
+        return ops.concatenate([noise[None], path])
+
+
+def _velocity_network(codes: int, read: int, units: int, blocks: int) -> keras.Model:
+    """Residual blocks, each told the time and what was read: codes in, their velocities out."""
+    layers, ops = keras.layers, keras.ops
+    code = keras.Input((codes,), name="code")
+    time = keras.Input((1,), name="time")  # 0 to 1
+    state = keras.Input((read,), name="state")
+
+    angles = time * np.geomspace(1, 100, 16, dtype="float32")
+    waves = ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)
+    # What to draw is little: a digit and a hand. The bottleneck keeps the rest of the state out.
+    asked = layers.Dense(64)(waves) + layers.Dense(64)(layers.Dense(16, use_bias=False)(state))
+    asked = layers.Dense(64, "silu")(layers.Activation("silu")(asked))
+
+    hidden = layers.Dense(units)(code)
+    for _ in range(blocks):
+        inner = layers.Dense(units, use_bias=False)(layers.LayerNormalization()(hidden))
+        scale, shift = layers.Dense(units)(asked), layers.Dense(units)(asked)
+        inner = layers.Activation("silu")(inner * (1 + scale) + shift)
+        hidden = hidden + layers.Dense(units, kernel_initializer="zeros")(inner)
+    velocity = layers.Dense(codes, kernel_initializer="zeros")(layers.LayerNormalization()(hidden))
+    # Were the images of a digit normally distributed, these two terms alone would be exact.
+    scale, shift = (layers.Dense(codes, kernel_initializer="zeros")(asked) for _ in range(2))
+    return keras.Model([code, time, state], velocity + scale * code + shift, name="velocity")

@@ -1,0 +1,203 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from evaluation import evaluate_chains, read_digits
+from model import NextImagePredictor
+from preprocessing import DigitSequences
+from quiet import keras
+from sampler import STEPS, NextImageSampler
+
+
+@pytest.fixture(scope="module")
+def sampler(train, model):
+    """Trained for a few seconds: digits can be read, no more."""
+    keras.utils.set_random_seed(0)
+    sampler = NextImageSampler(model, units=128, blocks=2)
+    inputs, targets, _ = train.sample(6_000)
+    sampler.compile()
+    sampler.fit(inputs, targets, batch_size=128, epochs=5, verbose=0)
+    return sampler
+
+
+@pytest.fixture(scope="module")
+def images(test):
+    _, indices = test.draw(6)
+    return test.images[indices[:, :-1]]
+
+
+def test_learns_to_draw_the_right_digits(sampler, model, test):
+    """A sampler that ignores the context would be right once in six times."""
+    inputs, _, digits = test.sample(300)
+    right = read_digits(sampler.sample(inputs, guidance=2, seed=0)) == digits[:, -1]
+    assert right.mean() > 0.6
+    scores = evaluate_chains(sampler, test, steps=2, n=60, seed=0)
+    assert scores["steps"].shape == (2,) and scores["steps"][0] > 0.6
+
+
+def test_training_lowers_the_loss_and_leaves_the_predictor_alone(train, model):
+    inputs, targets, _ = train.sample(512)
+    sampler = NextImageSampler(model, codes=16, units=32, blocks=1)
+    before = [weights.copy() for weights in model.get_weights()]
+    sampler.compile()
+    losses = sampler.fit(inputs, targets, batch_size=64, epochs=4, verbose=0).history["loss"]
+    assert losses[-1] < 0.8 * losses[0]
+    assert sampler.evaluate(inputs, targets, verbose=0) < losses[0]
+    lstm = model.layers[0].get_weights() + model.layers[1].get_weights()
+    copy = sampler.reader.layers[0].get_weights() + sampler.reader.layers[1].get_weights()
+    for new, mine, old in zip(copy, lstm, before, strict=False):
+        np.testing.assert_array_equal(new, old)
+        np.testing.assert_array_equal(mine, old)
+    assert model.trainable_variables  # its owner may go on training it
+
+
+def test_a_new_predictor_learns_to_read_along_with_it(train):
+    inputs, targets, _ = train.sample(256)
+    predictor = NextImagePredictor(units=(16, 16))
+    sampler = NextImageSampler(predictor, train_reader=True, codes=16, units=32, blocks=1)
+    sampler.compile()
+    sampler.fit(inputs, targets, batch_size=64, epochs=2, verbose=0)
+    changes = [
+        np.abs(new - old).max()
+        for new, old in zip(
+            sampler.reader.layers[0].get_weights(), predictor.layers[0].get_weights(), strict=True
+        )
+    ]
+    assert min(changes) > 0
+
+
+def test_shapes_and_ranges(sampler, images):
+    for n, shape in ((None, ()), (1, (1,)), (3, (3,))):
+        one, batch = sampler.sample(images[0], n), sampler.sample(images, n)
+        assert one.shape == (*shape, 28, 28) and batch.shape == (6, *shape, 28, 28)
+        assert sampler.generate(images[0], 2, n).shape == (*shape, 2, 28, 28)
+        assert sampler.generate(images, 2, n).shape == (6, *shape, 2, 28, 28)
+        assert batch.dtype == np.float32 and batch.min() >= 0 and batch.max() <= 1
+    assert sampler.unfold(images[0]).shape == (STEPS + 1, 28, 28)
+    assert sampler.unfold(images).shape == (6, STEPS + 1, 28, 28)
+    assert sampler.predict(images.reshape(6, 4, 784) / 255, verbose=0).shape == (6, 64)
+
+
+def test_a_seed_repeats_a_draw_and_draws_differ_without(sampler, images):
+    first = sampler.sample(images[0], 4, seed=7)
+    np.testing.assert_array_equal(sampler.sample(images[0], 4, seed=7), first)
+    for other in (sampler.sample(images[0], 4, seed=8), sampler.sample(images[0], 4)):
+        assert np.abs(other - first).mean() > 0.01
+    assert np.abs(first[0] - first[1]).mean() > 0.01
+    np.testing.assert_allclose(
+        sampler.generate(images[0], 2, 4, seed=7)[:, 0], first, atol=1e-5
+    )  # a chain begins as a single draw does
+    np.testing.assert_allclose(
+        sampler.unfold(images[0], seed=7)[-1], sampler.sample(images[0], seed=7), atol=1e-5
+    )
+
+
+def test_chains_read_what_was_drawn(sampler, images):
+    """The second step's context ends with the first draw, in every one of the chains."""
+    chains = sampler.generate(images, 2, 2, seed=0)
+    rng = np.random.default_rng(0)
+    rng.standard_normal((12, sampler.codes), np.float32)  # what the first step took
+    context = np.repeat(images / np.float32(255), 2, axis=0)
+    context = np.concatenate([context[:, 1:], chains[:, :, 0].reshape(12, 1, 28, 28)], axis=1)
+    codes = sampler._codes(context.reshape(12, 4, 784), 1.75, rng)
+    second = sampler.decoder.predict_on_batch(codes[-1])
+    np.testing.assert_allclose(chains[:, :, 1].reshape(12, 28, 28), second, atol=1e-5)
+
+
+def test_guidance_of_one_ignores_what_would_come_without_a_context(sampler, images):
+    draws = [sampler.sample(images[0], 32, guidance=weight, seed=0) for weight in (0, 1, 1.001, 3)]
+    np.testing.assert_allclose(draws[1], draws[2], atol=0.02)
+    for weak, strong in ((0, 1), (1, 3)):
+        assert np.abs(draws[weak] - draws[strong]).mean() > 0.005
+
+
+@pytest.mark.parametrize("whitening", [0, 0.5, 1])
+def test_adapt_encodes_by_principal_components(sampler, train, whitening):
+    other = NextImageSampler(NextImagePredictor(units=(8, 8)), codes=8, units=8, blocks=1)
+    _, targets, _ = train.sample(2_000)
+    other.adapt(targets, whitening)
+    codes = other.encoder(targets.reshape(-1, 784))
+    covariance = np.cov(np.asarray(codes), rowvar=False)
+    deviations = np.sqrt(np.diag(covariance))
+    np.testing.assert_allclose(covariance / np.outer(deviations, deviations), np.eye(8), atol=1e-3)
+    assert deviations[-1] == pytest.approx(1)
+    plain = np.linalg.eigvalsh(np.cov(targets.reshape(-1, 784), rowvar=False))[-8:] ** 0.5
+    np.testing.assert_allclose(deviations, (plain / plain[-1]) ** (1 - whitening), rtol=1e-3)
+
+
+def test_saves_and_comes_back_in_a_new_process(sampler, images, tmp_path):
+    sampler.sample(images, 2)  # what was compiled for it must not get into the file
+    sampler.save(tmp_path / "sampler.keras")
+    np.save(tmp_path / "images.npy", images)
+    code = (
+        "import sys, numpy, sampler; from quiet import keras; "
+        "loaded = keras.saving.load_model(sys.argv[1] + '/sampler.keras'); "
+        "images = numpy.load(sys.argv[1] + '/images.npy'); "
+        "numpy.save(sys.argv[1] + '/drawn.npy', loaded.sample(images, 2, seed=0)); "
+        "loaded.fit(images.reshape(6, 4, 784) / 255, numpy.zeros((6, 28, 28)), verbose=0)"
+    )
+    run = subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", code, str(tmp_path)])
+    assert run.returncode == 0
+    drawn = sampler.sample(images, 2, seed=0)
+    np.testing.assert_allclose(np.load(tmp_path / "drawn.npy"), drawn, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("images", "fault"),
+    [
+        (np.zeros((3, 28, 28), "uint8"), r"shape \(3, 28, 28\); expected \(4, 28, 28\)"),
+        (np.zeros((0, 4, 28, 28), "uint8"), r"shape \(0, 4, 28, 28\)"),
+        (np.full((4, 28, 28), np.nan), "NaN"),
+        (np.full((4, 28, 28), -1), r"from -1 .* \[0, 255\]"),
+    ],
+)
+def test_bad_images_are_refused_as_the_predictor_does(sampler, images, fault):
+    for answer in (
+        sampler.sample,
+        sampler.unfold,
+        lambda images: sampler.generate(images, steps=2),
+    ):
+        with pytest.raises(ValueError, match=fault):
+            answer(images)
+
+
+def test_bad_arguments_are_refused(sampler, images):
+    for n in (0, -1, 1.5):
+        with pytest.raises(ValueError, match=f"n is {n}"):
+            sampler.sample(images, n)
+    with pytest.raises(ValueError, match="steps is 0"):
+        sampler.generate(images, 0)
+    for guidance in (-1, np.inf, np.nan):
+        with pytest.raises(ValueError, match=f"guidance is {guidance}"):
+            sampler.sample(images, guidance=guidance)
+    predictor = NextImagePredictor(units=(8, 8))
+    for arguments, fault in (
+        ({"codes": 0}, "codes is 0"),
+        ({"codes": 785}, "codes is 785"),
+        ({"units": 0}, "units is 0"),
+        ({"blocks": 0}, "blocks 0"),
+    ):
+        with pytest.raises(ValueError, match=fault):
+            NextImageSampler(predictor, **arguments)
+    with pytest.raises(ValueError, match=r"shape \(3, 28, 28\).* at least 64"):
+        NextImageSampler(predictor).adapt(np.zeros((3, 28, 28)))
+
+
+def test_a_stream_needs_adapt_first(train, model):
+    sampler = NextImageSampler(model, codes=16, units=16, blocks=1)
+    sampler.compile()
+    with pytest.raises(ValueError, match=r"call adapt\(targets\) before"):
+        sampler.fit(train.batches(32), steps_per_epoch=1, shuffle=False, verbose=0)
+    sampler.adapt(train.sample(100)[1])
+    sampler.fit(train.batches(32), steps_per_epoch=1, shuffle=False, verbose=0)
+
+
+def test_works_on_other_lengths_of_context(mnist):
+    pairs = DigitSequences(*mnist[1], windows=[[1, 2, 3], [2, 3, 4]], seed=0)
+    inputs, targets, _ = pairs.sample(200)
+    sampler = NextImageSampler(NextImagePredictor(length=2, units=(8, 8)), units=16, blocks=1)
+    sampler.compile()
+    sampler.fit(inputs, targets, verbose=0)
+    assert sampler.generate(inputs[:3], 4, 2).shape == (3, 2, 4, 28, 28)
