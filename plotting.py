@@ -227,6 +227,37 @@ def plot_guidance(
     return _finish(ax.figure, path)
 
 
+def plot_growth(
+    sequences: Sequence[int],
+    seconds: dict[str, Sequence[float]],
+    megabytes: dict[str, Sequence[float]],
+    *,
+    path: PathLike | None = None,
+) -> Figure:
+    """Draws time and memory against the number of sequences, on logarithmic axes.
+
+    Args:
+        sequences: Numbers of sequences.
+        seconds: What each kind of work takes at each number, by its name.
+        megabytes: Its peak memory, by the same names.
+        path: File to save the figure to.
+
+    Returns:
+        The figure.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
+    plt.close(figure)
+    for ax, curves, what in ((left, seconds, "seconds"), (right, megabytes, "peak memory, MB")):
+        for name, values in curves.items():
+            ax.loglog(sequences, values, marker="o", label=name)
+        ax.set_xlabel("sequences")
+        ax.set_ylabel(what)
+        ax.spines[["top", "right"]].set_visible(False)
+    right.set_ylim(10, 10_000)
+    left.legend(frameon=False)
+    return _finish(figure, path)
+
+
 def animate_chain(
     inputs: ArrayLike,
     generated: ArrayLike,

@@ -7,7 +7,9 @@ batch is made, so millions of sequences cost no more memory than one batch.
 """
 
 import itertools
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -227,25 +229,43 @@ class DigitSequences:
         """
         return self._read(n, 0)
 
-    def batches(self, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def batches(
+        self, batch_size: int, *, start: int = 0, shard: tuple[int, int] = (0, 1)
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """An endless stream of freshly drawn batches, for `model.fit`.
+
+        A thread prepares each batch while the one before it is trained on.
 
         Args:
             batch_size: Sequences in a batch.
+            start: Number of the first batch, to go on where a stream was left.
+            shard: `(i, k)`: the stream of process `i` of `k`, which is its
+                part of each batch, `batch_size / k` sequences.
 
         Yields:
             inputs `float32 (batch_size, t, 784)` and targets
             `float32 (batch_size, 28, 28)`, both in [0, 1].
 
         Raises:
-            ValueError: `batch_size` is below 1.
+            ValueError: `batch_size` is below 1 or no multiple of the number of
+                shards, `start` is negative, or there is no such shard.
         """
+        index, count = shard
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected at least 1")
+        if not 0 <= index < count or batch_size % count:
+            raise ValueError(f"no shard {index} of {count} of a batch of {batch_size}")
+        if start < 0:
+            raise ValueError(f"start is {start}; expected at least 0")
+        rows = slice(index * batch_size // count, (index + 1) * batch_size // count)
 
         def stream():
-            for number in itertools.count(1):  # draw 0 is `sample`'s
-                yield self._read(batch_size, number)[:2]
+            numbers = itertools.count(start + 1)  # draw 0 is `sample`'s
+            with ThreadPoolExecutor(max_workers=1) as reader:
+                ahead = deque([reader.submit(self._read, batch_size, next(numbers), rows)])
+                while True:
+                    ahead.append(reader.submit(self._read, batch_size, next(numbers), rows))
+                    yield ahead.popleft().result()[:2]
 
         return stream()
 
@@ -277,30 +297,39 @@ class DigitSequences:
         places = rng.integers(self._counts[digits])
         return digits, self._by_digit[self._starts[digits] + places]
 
-    def _read(self, n: int, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _read(
+        self, n: int, number: int, rows: slice = slice(None)
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The pixels of some rows of a draw."""
         digits, indices = self.draw(n, number)
-        inputs = flatten(self.images[indices[:, :-1]])
-        targets = flatten(self.images[indices[:, -1]]).reshape(-1, SIDE, SIDE)
+        inputs = flatten(self.images[indices[rows, :-1]])
+        targets = flatten(self.images[indices[rows, -1]]).reshape(-1, SIDE, SIDE)
         if self.damage:
-            self._spoil(inputs, digits, number)
-        return inputs, targets, digits
+            wanted = range(n)[rows]
+            for row, column, image in self._damages(digits, number):
+                if row in wanted:
+                    inputs[row - wanted.start, column] = image
+        return inputs, targets, digits[rows]
 
-    def _spoil(self, inputs: np.ndarray, digits: np.ndarray, number: int) -> None:
-        """Damages, in place, one image in each of the sequences that chance picks."""
+    def _damages(
+        self, digits: np.ndarray, number: int
+    ) -> Iterator[tuple[int, int, np.ndarray | int]]:
+        """What to spoil in a draw: for each sequence that chance picks, row, column and image."""
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(number, 1)))
         share, kinds, positions = self.damage
-        rows = np.flatnonzero(rng.random(len(inputs)) < share)
-        columns = rng.choice(range(inputs.shape[1]) if positions is None else positions, len(rows))
+        length = digits.shape[1] - 1
+        rows = np.flatnonzero(rng.random(len(digits)) < share)
+        columns = rng.choice(range(length) if positions is None else positions, len(rows))
         kind = rng.choice(kinds, len(rows))
-        inputs[rows[kind == "blank"], columns[kind == "blank"]] = 0
-        noise = kind == "noise"
-        inputs[rows[noise], columns[noise]] = rng.random((noise.sum(), SIDE * SIDE), np.float32)
-        wrong = kind == "wrong"
+        blank, noise, wrong = (kind == name for name in KINDS)
+        yield from zip(rows[blank], columns[blank], itertools.repeat(0))  # endless
+        pixels = rng.random((noise.sum(), SIDE * SIDE), np.float32)
+        yield from zip(rows[noise], columns[noise], pixels, strict=True)
         present = np.flatnonzero(self._counts)
         right = np.searchsorted(present, digits[rows[wrong], columns[wrong]])
         other = present[(right + rng.integers(1, len(present), wrong.sum())) % len(present)]
         chosen = self._by_digit[self._starts[other] + rng.integers(self._counts[other])]
-        inputs[rows[wrong], columns[wrong]] = flatten(self.images[chosen])
+        yield from zip(rows[wrong], columns[wrong], flatten(self.images[chosen]), strict=True)
 
     def mean_target(self) -> np.ndarray:
         """The mean target image, where every predictor should start.

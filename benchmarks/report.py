@@ -15,7 +15,7 @@ RESULTS = Path(__file__).parent / "results"
 def machine() -> dict:
     """What a reader has to know to compare figures."""
     versions = {}
-    for package in ("numpy", "keras", "tensorflow", "jax", "torch"):
+    for package in ("numpy", "keras", "tensorflow", "jax", "torch", "pandas"):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
@@ -35,10 +35,17 @@ def table(rows: list[dict]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def save(name: str, title: str, rows: list[dict], notes: str = "", quick: bool = False) -> None:
+def save(
+    name: str,
+    title: str,
+    rows: list[dict],
+    notes: str = "",
+    quick: bool = False,
+    module: str | None = None,
+) -> None:
     """Prints a table and, unless it is from a quick look, writes it to `results/`."""
     about = machine()
-    command = f"KERAS_BACKEND={about['backend']} python -m benchmarks.{name}"
+    command = f"KERAS_BACKEND={about['backend']} python -m benchmarks.{module or name}"
     machine_line = f"`{command}` on " + ", ".join(f"{key} {value}" for key, value in about.items())
     text = "\n\n".join(filter(None, [f"# {title}", table(rows), notes, machine_line]))
     print(text, flush=True)

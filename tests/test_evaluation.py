@@ -214,7 +214,7 @@ def test_the_nearest_training_image_of_a_training_image_is_itself(mnist):
 
 
 def test_realism_knows_real_images_copies_and_averages(mnist, test):
-    (x_train, y_train), _ = mnist
+    x_train = mnist[0][0]
     _, targets, digits = test.sample(300)
     other = DigitSequences(*mnist[1], seed=5).sample(300)[1]
     real = realism(targets, other, test)

@@ -6,8 +6,11 @@ from PIL import Image
 
 from plotting import (
     animate_chain,
+    animate_row,
     plot_chain,
     plot_grid,
+    plot_growth,
+    plot_guidance,
     plot_history,
     plot_predictions,
     plot_sequence,
@@ -32,6 +35,10 @@ FIGURES = {
     "history": lambda **kwargs: plot_history({"Adam": [0.06, 0.054]}, 0.0537, 0.0635, **kwargs),
     "predictions": lambda **kwargs: plot_predictions(
         [INPUTS, INPUTS], IMAGES[4:6], IMAGES[6:8], **kwargs
+    ),
+    "guidance": lambda **kwargs: plot_guidance([1, 2], [0.6, 0.4], [0.95, 0.99], 0.2, **kwargs),
+    "growth": lambda **kwargs: plot_growth(
+        [10, 100], {"building": [0.1, 1]}, {"building": [90, 91]}, **kwargs
     ),
     "grid": lambda **kwargs: plot_grid(IMAGES.reshape(4, 6, 28, 28), **kwargs),
 }
@@ -108,3 +115,26 @@ def test_the_animation_adds_one_image_a_frame(tmp_path):
             gif.seek(frame)
             ink.append(255 * gif.width * gif.height - np.asarray(gif.convert("L"), int).sum())
     assert np.all(np.diff(ink) > 0)
+
+
+def test_guidance_and_growth_show_the_numbers_that_they_are_given():
+    left, right = FIGURES["guidance"]().axes
+    assert left.lines[0].get_ydata().tolist() == [0.6, 0.4]
+    assert right.lines[0].get_ydata().tolist() == [95, 99]
+    left, right = FIGURES["growth"]().axes
+    assert left.get_xscale() == left.get_yscale() == "log"
+    assert left.lines[0].get_ydata().tolist() == [0.1, 1]
+    assert right.lines[0].get_ydata().tolist() == [90, 91]
+
+
+def test_films_play_side_by_side(tmp_path):
+    films = IMAGES.reshape(4, 6, 28, 28)
+    figure = animate_row(films, tmp_path / "films.gif", titles=list("abcd"))
+    np.testing.assert_array_equal(drawn(figure), films[:, -1])
+    with Image.open(tmp_path / "films.gif") as gif:
+        frames = []
+        for frame in range(gif.n_frames):
+            gif.seek(frame)
+            frames.append(np.asarray(gif.convert("L")))
+    assert np.any(frames[0] != frames[1])
+    assert len(frames) >= 6

@@ -1,4 +1,6 @@
 import itertools
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -303,3 +305,40 @@ def test_empty_draws_are_refused():
     for draw in (sequences.sample, sequences.draw, sequences.batches):
         with pytest.raises(ValueError, match="is 0; expected at least 1"):
             draw(0)
+
+
+def test_shards_put_together_are_the_whole_stream(mnist):
+    sequences = DigitSequences(*mnist[1], damage=Damage(0.5), seed=0)
+    whole = sequences.batches(12, start=3)
+    shards = [sequences.batches(12, start=3, shard=(index, 3)) for index in range(3)]
+    for _ in range(2):
+        parts = [next(shard) for shard in shards]
+        for side, expected in enumerate(next(whole)):
+            np.testing.assert_array_equal(np.concatenate([part[side] for part in parts]), expected)
+
+
+def test_a_stream_starts_anywhere_and_leaves_no_thread_behind(mnist):
+    before = threading.active_count()
+    sequences = DigitSequences(*mnist[1], seed=0)
+    stream = sequences.batches(4)
+    third = [next(stream) for _ in range(3)][2]
+    np.testing.assert_array_equal(next(sequences.batches(4, start=2))[0], third[0])
+    stream.close()
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() <= before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        ({"start": -1}, "start is -1"),
+        ({"shard": (3, 3)}, "no shard 3 of 3"),
+        ({"shard": (0, 5)}, "no shard 0 of 5 of a batch of 12"),
+        ({"shard": (0, 0)}, "no shard 0 of 0"),
+    ],
+)
+def test_bad_shards_and_starts_are_refused_at_once(mnist, arguments, fault):
+    with pytest.raises(ValueError, match=fault):
+        DigitSequences(*mnist[1], seed=0).batches(12, **arguments)

@@ -1,0 +1,102 @@
+"""Building 33,000 sequences: ours against the row-by-row data-frame recipe. Time and peak memory.
+
+python -m benchmarks.building [--quick]
+
+The recipe keeps images as lists in a pandas frame and, for every window and
+every index, selects the images of each digit by label and appends one row.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+WAYS = ("recipe", "arrays", "indices")
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--quick", action="store_true", help="330 sequences, once")
+parser.add_argument("--way", choices=WAYS, help="build one way, in this process")
+parser.add_argument("--sequences", type=int, default=33_000)
+arguments = parser.parse_args()
+
+
+def recipe(images, labels, n):
+    import pandas
+
+    scaled = (images.reshape(-1, 784) / 255).tolist()
+    frame = pandas.DataFrame({"image": scaled, "label": labels})
+    rows = pandas.DataFrame(columns=["input", "target"], dtype=object)
+    for first in range(6):
+        for index in range(n // 6):
+            chosen = []
+            for digit in range(first, first + 5):
+                own = frame[frame["label"] == digit]
+                chosen.append(own["image"].iloc[index % len(own)])
+            rows.loc[len(rows)] = [chosen[:4], chosen[4]]
+    return np.array(rows["input"].tolist()), np.array(rows["target"].tolist())
+
+
+def measure(way: str, n: int) -> dict:
+    from data import load_mnist
+    from preprocessing import DigitSequences
+
+    (images, labels), _ = load_mnist()
+    start = time.perf_counter()
+    if way == "recipe":
+        inputs, _ = recipe(images, labels, n)
+        assert inputs.shape == (n, 4, 784)
+    elif way == "arrays":
+        inputs, _, _ = DigitSequences(images, labels, seed=0).sample(n)
+        assert inputs.shape == (n, 4, 784)
+    else:
+        _, indices = DigitSequences(images, labels, seed=0).draw(n)
+        assert indices.shape == (n, 5)
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": seconds, "peak": peak}
+
+
+if arguments.way:
+    print(json.dumps(measure(arguments.way, arguments.sequences)))
+    sys.exit()
+
+from benchmarks import report  # noqa: E402  # the processes that measure need no Keras
+
+n = 330 if arguments.quick else arguments.sequences
+results = {way: [] for way in WAYS}
+for run in range(1 if arguments.quick else 5):
+    for way in WAYS:
+        if way == "recipe" and run:
+            continue  # minutes long; what varies by milliseconds does not matter there
+        command = [sys.executable, "-m", "benchmarks.building"]
+        command += ["--way", way, "--sequences", str(n)]
+        out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+        results[way].append(json.loads(out))
+median = {
+    way: {key: statistics.median(run[key] for run in runs) for key in ("seconds", "peak")}
+    for way, runs in results.items()
+}
+rows = []
+for way, runs in results.items():
+    seconds = [run["seconds"] for run in runs]
+    rows.append(
+        {
+            "way": way,
+            "sequences": n,
+            "seconds": f"{median[way]['seconds']:.4f}",
+            "from, to": f"{min(seconds):.4f}, {max(seconds):.4f}",
+            "times faster": f"{median['recipe']['seconds'] / median[way]['seconds']:,.0f}",
+            "peak memory": f"{median[way]['peak']:.0f} MB",
+            "share of memory": f"{median[way]['peak'] / median['recipe']['peak']:.2f}",
+        }
+    )
+notes = (
+    "Each in a process of its own, medians of five alternating runs, of one for the recipe. "
+    "Peak memory includes Python, NumPy and the images."
+)
+report.save("building", "Building sequences", rows, notes, arguments.quick)

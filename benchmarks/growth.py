@@ -1,0 +1,74 @@
+"""Building, training and generating at 1,000 to 10,000,000 sequences: time and peak memory.
+
+python -m benchmarks.growth [--quick]
+
+All are streamed in batches of 1,000, each size in a process of its own. The
+predictor is a tiny one, `units=(8, 8)`, to keep the largest size to minutes.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+
+WORKS = ("building", "training", "generating")
+BATCH = 1_000
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--quick", action="store_true", help="up to 10,000 sequences only")
+parser.add_argument("--work", choices=WORKS, help="do this work, in this process")
+parser.add_argument("--sequences", type=int, default=1_000)
+arguments = parser.parse_args()
+
+
+def measure(work: str, n: int) -> dict:
+    from data import load_mnist
+    from preprocessing import DigitSequences
+
+    (images, labels), _ = load_mnist()
+    stream = DigitSequences(images, labels, seed=0).batches(BATCH)
+    if work != "building":
+        from model import NextImagePredictor
+
+        model = NextImagePredictor(units=(8, 8))
+        model.compile()
+        # Compiles, which takes the same seconds for any size.
+        model.fit(stream, steps_per_epoch=2, shuffle=False, verbose=0)
+        model.generate(next(stream)[0], 6)
+    start = time.perf_counter()
+    if work == "training":
+        model.fit(stream, steps_per_epoch=n // BATCH, shuffle=False, verbose=0)
+    else:
+        for _ in range(n // BATCH):
+            inputs, _ = next(stream)
+            if work == "generating":
+                model.generate(inputs, 6)
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": seconds, "peak": peak}
+
+
+if arguments.work:
+    print(json.dumps(measure(arguments.work, arguments.sequences)))
+    sys.exit()
+
+from benchmarks import report  # noqa: E402  # what is measured runs in processes of its own
+
+rows = []
+for n in (1_000, 10_000) if arguments.quick else (10**3, 10**4, 10**5, 10**6, 10**7):
+    row = {"sequences": n}
+    for work in WORKS:
+        command = [sys.executable, "-m", "benchmarks.growth", "--work", work]
+        command += ["--sequences", str(n)]
+        out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+        result = json.loads(out.splitlines()[-1])
+        row[f"{work}, seconds"] = float(f"{result['seconds']:.3g}")
+        row[f"{work}, MB"] = round(result["peak"])
+    rows.append(row)
+notes = (
+    "One run each. Six-step chains are generated. Peak memory includes Python, the images and, "
+    "but for building, Keras."
+)
+report.save("growth", "Growth", rows, notes, arguments.quick)

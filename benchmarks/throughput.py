@@ -1,0 +1,187 @@
+"""Training: sequences a second, and seconds to 99 % right digits, in four ways.
+
+python -m benchmarks.throughput [--quick]
+
+Every run is a process of its own, and the ways take turns.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+
+import numpy as np
+
+WAYS = {
+    "plain Keras, TensorFlow": "tensorflow",
+    "ours, TensorFlow": "tensorflow",
+    "ours, JAX": "jax",
+    "the same network, PyTorch": "torch",
+}
+BATCH = 256
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--quick", action="store_true", help="one short run of each")
+parser.add_argument("--way", choices=WAYS, help="measure one way, in this process")
+parser.add_argument("--limit", type=float, default=60, help="seconds to reach 99 %% in")
+arguments = parser.parse_args()
+
+
+def measure(way: str, limit: float) -> dict:
+    """Trains in chunks of 10,240 sequences; the first, which compiles, is not timed."""
+    from data import load_mnist
+    from evaluation import read_digits
+    from model import NextImagePredictor, make_optimizer
+    from preprocessing import DigitSequences
+    from quiet import keras
+
+    (x_train, y_train), (x_test, y_test) = load_mnist()
+    train, test = DigitSequences(x_train, y_train, seed=0), DigitSequences(x_test, y_test, seed=1)
+    inputs, _, digits = test.sample(1_200)
+    keras.utils.set_random_seed(0)
+    chunk = 40 * BATCH
+    if way.startswith("plain"):
+        model = keras.Sequential(
+            [
+                keras.Input((4, 784)),
+                keras.layers.LSTM(128, return_sequences=True),
+                keras.layers.LSTM(128),
+                keras.layers.Dense(784, activation="sigmoid"),
+                keras.layers.Reshape((28, 28)),
+            ]
+        )
+        model.compile("adam", "mse")
+        arrays = train.sample(chunk)[:2]
+
+        def step():
+            model.fit(*arrays, verbose=0)
+    elif way.startswith("ours"):
+        model = NextImagePredictor()
+        model.adapt(train.mean_target())
+        model.compile(make_optimizer("adam"))
+        stream = train.batches(BATCH)
+
+        def step():
+            model.fit(stream, steps_per_epoch=chunk // BATCH, shuffle=False, verbose=0)
+    else:
+        model, step = torch_training(train, chunk)
+    step()
+    rates, spent, reached = [], 0.0, None
+    while spent < limit and (reached is None or len(rates) < 6):
+        start = time.perf_counter()
+        step()
+        seconds = time.perf_counter() - start
+        rates.append(chunk / seconds)
+        spent += seconds
+        if reached is None:
+            answers = model.predict(inputs, batch_size=600, verbose=0)
+            if np.mean(read_digits(np.asarray(answers)) == digits[:, -1]) >= 0.99:
+                reached = spent + seconds  # the first chunk, untimed, at the pace of this one
+    return {"rate": statistics.median(rates), "reached": reached, "matmul": matmul_rate()}
+
+
+def torch_training(train, chunk):
+    """The same network, loss and optimizer in PyTorch, in a plain loop."""
+    import torch
+
+    class Predictor(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm = torch.nn.LSTM(784, 128, num_layers=2, batch_first=True)
+            self.dense = torch.nn.Linear(128, 784)
+            self.dropout = torch.nn.Dropout(0.3)
+
+        def forward(self, inputs):
+            states, _ = self.lstm(self.dropout(inputs))
+            return torch.sigmoid(self.dense(states[:, -1]))
+
+        def predict(self, inputs, **_):
+            with torch.no_grad():
+                self.eval()
+                answers = self(torch.from_numpy(inputs)).reshape(-1, 28, 28).numpy()
+                self.train()
+            return answers
+
+    torch.manual_seed(0)
+    model = Predictor()
+    mean = np.clip(train.mean_target().reshape(-1), 1e-4, 1 - 1e-4)
+    model.dense.bias.data = torch.from_numpy(np.log(mean / (1 - mean)))
+    optimizer = torch.optim.Adam(model.parameters(), 4e-3)
+    stream = train.batches(BATCH)
+
+    def step():
+        for _ in range(chunk // BATCH):
+            inputs, targets = map(torch.from_numpy, next(stream))
+            error = model(inputs) - targets.reshape(-1, 784)
+            optimizer.zero_grad()
+            error.square().sum(dim=1).mean().backward()
+            optimizer.step()
+
+    return model, step
+
+
+def matmul_rate() -> float:
+    """Billions of floating-point operations a second in products of large float32 matrices."""
+    a = np.random.default_rng(0).random((2_048, 2_048), np.float32)
+    rates = []
+    for _ in range(5):
+        start = time.perf_counter()
+        a @ a
+        rates.append(2 * 2_048**3 / (time.perf_counter() - start) / 1e9)
+    return max(rates)
+
+
+if arguments.way:
+    print(json.dumps(measure(arguments.way, arguments.limit)))
+    sys.exit()
+
+from benchmarks import report  # noqa: E402  # the backend of the measuring processes is their own
+
+ways = [way for way, package in WAYS.items() if find_spec(package)]
+results = {way: [] for way in ways}
+for _ in range(1 if arguments.quick else 3):
+    for way in ways:
+        # PyTorch runs outside Keras; the digits are read with the default backend.
+        backend = WAYS[way] if WAYS[way] != "torch" else "tensorflow"
+        seconds = "5" if arguments.quick else "30"
+        out = subprocess.run(
+            [sys.executable, "-m", "benchmarks.throughput", "--way", way, "--limit", seconds],
+            env={**os.environ, "KERAS_BACKEND": backend},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout
+        results[way].append(json.loads(out.splitlines()[-1]))
+
+# Multiply-adds: the LSTMs for each of four images, and the dense layer. Backward costs twice that.
+operations = 3 * 2 * (4 * (784 + 128 + 128 + 128) * 4 * 128 + 128 * 784)
+limit = max(run["matmul"] for runs in results.values() for run in runs) * 1e9
+plain = statistics.median(run["rate"] for run in results[ways[0]])
+rows = []
+for way, runs in results.items():
+    rates = [run["rate"] for run in runs]
+    reached = [run["reached"] for run in runs]
+    rate = statistics.median(rates)
+    rows.append(
+        {
+            "way": way,
+            "sequences a second": f"{rate:,.0f}",
+            "from, to": f"{min(rates):,.0f}, {max(rates):,.0f}",
+            "times plain": f"{rate / plain:.2f}",
+            "share of the machine's matrix products": f"{rate * operations / limit:.0%}",
+            "seconds to 99 % right digits": "never"
+            if None in reached
+            else f"{statistics.median(reached):.1f}",
+        }
+    )
+notes = (
+    f"Medians of {len(runs)} runs. A sequence takes {operations / 1e6:.1f} million floating-point "
+    f"operations forward and back; the machine does {limit / 1e9:.0f} billion a second in products "
+    "of large matrices. Plain: default `fit` on arrays, in batches of 32, averaged loss, no start "
+    f"at the mean; *never*: not in {seconds} seconds."
+)
+report.save("throughput", "Training", rows, notes, arguments.quick)

@@ -1,0 +1,126 @@
+"""Trains the predictor on one device or many, in one process or many, on one machine or many.
+
+One process, all its devices (JAX or TensorFlow):
+    python -m benchmarks.train_distributed
+Four processes on this machine (JAX):
+    KERAS_BACKEND=jax python -m benchmarks.train_distributed --local-processes 4
+Two machines, run on each with its own number (JAX):
+    KERAS_BACKEND=jax python -m benchmarks.train_distributed \
+        --coordinator first-machine:9876 --processes 2 --process 0
+
+Every process reads its own shard of each batch; the losses are those of one
+process with the same batch size.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+)
+parser.add_argument("--local-processes", type=int, help="start so many on this machine")
+parser.add_argument("--coordinator", help="host:port of process 0, reachable from all machines")
+parser.add_argument("--processes", type=int, default=1, help="in all, on all machines")
+parser.add_argument("--process", type=int, default=0, help="which of them this is")
+parser.add_argument("--devices", type=int, help="split this CPU into so many virtual devices")
+parser.add_argument("--batch-size", type=int, default=256, help="of all processes together")
+parser.add_argument("--steps-per-epoch", type=int, default=100)
+parser.add_argument("--epochs", type=int, default=12)
+parser.add_argument("--dropout", type=float, default=0.3)
+parser.add_argument("--folder", type=Path, default=Path("runs/distributed"))
+arguments = parser.parse_args()
+
+if arguments.local_processes:
+    # This process only starts the others: a device belongs to one process.
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        coordinator = f"127.0.0.1:{free.getsockname()[1]}"
+    again = [sys.executable, "-m", "benchmarks.train_distributed"]
+    for name in ("devices", "batch_size", "steps_per_epoch", "epochs", "dropout", "folder"):
+        if getattr(arguments, name) is not None:
+            again += [f"--{name.replace('_', '-')}", str(getattr(arguments, name))]
+    again += ["--coordinator", coordinator, "--processes", str(arguments.local_processes)]
+    processes = [
+        subprocess.Popen([*again, "--process", str(number)])
+        for number in range(arguments.local_processes)
+    ]
+    try:
+        codes = [process.wait() for process in processes]
+    finally:
+        for process in processes:  # if one fails or this is interrupted, none is left waiting
+            process.kill()
+    sys.exit(max(map(abs, codes)))
+
+if arguments.devices:  # before anything has looked for devices
+    os.environ["XLA_FLAGS"] = (
+        os.environ.get("XLA_FLAGS", "")
+        + f" --xla_force_host_platform_device_count={arguments.devices}"
+    )
+if os.environ.get("KERAS_BACKEND") != "jax":
+    import tensorflow as tf
+
+    if arguments.devices:
+        tf.config.set_logical_device_configuration(
+            tf.config.list_physical_devices("CPU")[0],
+            [tf.config.LogicalDeviceConfiguration()] * arguments.devices,
+        )
+
+from data import load_mnist  # noqa: E402  # devices must be set up before Keras looks for them
+from model import NextImagePredictor, make_optimizer  # noqa: E402
+from preprocessing import Damage, DigitSequences  # noqa: E402
+from quiet import keras  # noqa: E402
+from train import train  # noqa: E402
+
+scope = nullcontext()
+if keras.backend.backend() == "jax":
+    if arguments.processes > 1:
+        keras.distribution.initialize(arguments.coordinator, arguments.processes, arguments.process)
+    keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
+    devices = len(keras.distribution.list_devices())
+else:
+    if arguments.processes > 1:
+        sys.exit("Several processes need KERAS_BACKEND=jax.")
+    kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    strategy = tf.distribute.MirroredStrategy(
+        [device.name for device in tf.config.list_logical_devices(kind)]
+    )
+    devices, scope = strategy.num_replicas_in_sync, strategy.scope()
+
+keras.utils.set_random_seed(0)
+(x_train, y_train), _ = load_mnist()
+sequences = DigitSequences(x_train, y_train, damage=Damage(0.3), seed=0)
+with scope:
+    model = NextImagePredictor(dropout=arguments.dropout)
+    model.adapt(sequences.mean_target())
+    steps = arguments.steps_per_epoch * arguments.epochs
+    model.compile(make_optimizer("adam", steps=steps))
+start = time.perf_counter()
+history = train(
+    model,
+    sequences,
+    arguments.folder / str(arguments.process),
+    epochs=arguments.epochs,
+    steps_per_epoch=arguments.steps_per_epoch,
+    batch_size=arguments.batch_size,
+    shard=(arguments.process, arguments.processes),
+    verbose=0,
+)
+seconds = time.perf_counter() - start
+if arguments.process == 0:
+    losses = history.history.get("loss", [])
+    trained = len(losses) * arguments.steps_per_epoch * arguments.batch_size
+    result = {
+        "processes": arguments.processes,
+        "devices": devices,
+        "sequences a second": round(trained / seconds),
+        "losses": losses,
+    }
+    print(json.dumps(result))

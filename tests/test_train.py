@@ -1,0 +1,181 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model import NextImagePredictor
+from preprocessing import DigitSequences
+from quiet import keras
+from train import train
+
+ROOT = Path(__file__).parent.parent
+
+# Trains four epochs and writes the weights; between two batches of epoch 3 it waits to be killed.
+RUN = """
+import sys, time
+import numpy as np
+from data import load_mnist
+from model import NextImagePredictor
+from preprocessing import DigitSequences
+from quiet import keras
+from train import train
+
+folder, wait = sys.argv[1], sys.argv[2] == "wait"
+
+class WaitForTheKill(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+    def on_train_batch_end(self, batch, logs=None):
+        if wait and self.epoch == 2 and batch == 1:
+            print("in the middle of epoch 3", flush=True)
+            time.sleep(600)
+
+keras.utils.set_random_seed(0)
+keras.config.disable_interactive_logging()
+if keras.backend.backend() == "tensorflow":
+    import tensorflow
+    tensorflow.config.experimental.enable_op_determinism()
+(images, labels), _ = load_mnist()
+model = NextImagePredictor(units=(16, 16))
+model.compile()
+sequences = DigitSequences(images, labels, seed=0)
+history = train(model, sequences, folder, epochs=4, steps_per_epoch=4, batch_size=16, verbose=0,
+                callbacks=[WaitForTheKill()])
+state = [variable.numpy() for variable in model.optimizer.variables]
+np.savez(folder + "/weights.npz", *model.get_weights(), *state)
+print(len(history.epoch), flush=True)
+"""
+
+
+def run(folder, wait=""):
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, str(folder), wait], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+
+
+def finished(process):
+    out, _ = process.communicate(timeout=240)
+    assert process.returncode == 0
+    return out
+
+
+def weights(folder):
+    with np.load(folder / "weights.npz") as saved:
+        return [saved[name] for name in saved.files]
+
+
+def test_a_killed_run_ends_with_the_same_weights_as_one_never_interrupted(tmp_path):
+    whole = run(tmp_path / "whole")
+    killed = run(tmp_path / "killed", "wait")
+    assert killed.stdout.readline() == "in the middle of epoch 3\n"
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    assert finished(whole) == "4\n"
+    again = run(tmp_path / "killed")
+    second = run(tmp_path / "second")
+    assert finished(again) == "2\n"  # epochs 3 and 4
+    finished(second)
+    expected = weights(tmp_path / "whole")
+    for folder in ("killed", "second"):  # and two whole runs from one seed give the same bits
+        for found, wanted in zip(weights(tmp_path / folder), expected, strict=True):
+            np.testing.assert_array_equal(found, wanted)
+    assert keras.saving.load_model(tmp_path / "killed" / "model.keras").length == 4
+
+
+@pytest.fixture
+def small(train_sequences):
+    def fit(folder, epochs):
+        keras.utils.set_random_seed(0)
+        model = NextImagePredictor(units=(8, 8))
+        model.compile()
+        history = train(
+            model,
+            train_sequences,
+            folder,
+            epochs=epochs,
+            steps_per_epoch=2,
+            batch_size=8,
+            verbose=0,
+        )
+        return model, history.epoch
+
+    return fit
+
+
+@pytest.fixture(scope="module")
+def train_sequences(mnist):
+    return DigitSequences(*mnist[1], seed=0)
+
+
+def test_a_finished_run_goes_on_where_more_epochs_are_wanted(small, tmp_path):
+    assert small(tmp_path, 2)[1] == [0, 1]
+    assert small(tmp_path, 2)[1] == []
+    model, epochs = small(tmp_path, 3)
+    assert epochs == [2]
+    whole, _ = small(tmp_path / "whole", 3)
+    for found, wanted in zip(model.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_a_backup_that_was_never_finished_is_not_read(small, tmp_path, monkeypatch):
+    small(tmp_path, 1)
+    before = (tmp_path / "backup" / "latest.weights.h5").read_bytes()
+
+    def die_half_way(self, path, **_):
+        Path(path).write_bytes(before[:1000])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(NextImagePredictor, "save_weights", die_half_way)
+        with pytest.raises(KeyboardInterrupt):
+            small(tmp_path, 2)
+    assert (tmp_path / "backup" / "latest.weights.h5").read_bytes() == before
+    assert small(tmp_path, 2)[1] == [1]
+
+
+def test_half_a_model_is_never_loaded_as_if_it_were_whole(small, tmp_path):
+    small(tmp_path, 1)
+    path = tmp_path / "model.keras"
+    whole = path.read_bytes()
+    for size in (0, 100, len(whole) // 2, len(whole) - 10):
+        path.write_bytes(whole[:size])
+        with pytest.raises((ValueError, OSError)):
+            keras.saving.load_model(path)
+
+
+def losses(folder, *arguments, backend):
+    command = [sys.executable, "-m", "benchmarks.train_distributed", "--folder", str(folder)]
+    sizes = ["--batch-size", "32", "--steps-per-epoch", "4", "--epochs", "2", "--dropout", "0"]
+    done = subprocess.run(
+        [*command, *sizes, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "KERAS_BACKEND": backend},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=240,
+        check=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_two_processes_have_the_losses_of_one(tmp_path):
+    pytest.importorskip("jax")
+    one = losses(tmp_path / "one", backend="jax")
+    two = losses(tmp_path / "two", "--local-processes", "2", backend="jax")
+    assert (one["processes"], two["processes"]) == (1, 2)
+    assert (one["devices"], two["devices"]) == (1, 2)
+    np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-5)
+
+
+def test_two_mirrored_devices_have_the_losses_of_one(tmp_path):
+    pytest.importorskip("tensorflow")
+    one = losses(tmp_path / "one", backend="tensorflow")
+    two = losses(tmp_path / "two", "--devices", "2", backend="tensorflow")
+    assert (one["devices"], two["devices"]) == (1, 2)
+    np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-4)
+    assert two["losses"][1] < two["losses"][0]

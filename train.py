@@ -1,0 +1,103 @@
+"""Training that survives: stopped or killed, it goes on where it was, to the same weights.
+
+After every epoch Keras' `BackupAndRestore` writes down the state of the model
+and its optimizer. The data need no backup: batch number 1,000 of a stream is the
+same whenever it is asked for.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+from preprocessing import DigitSequences
+from quiet import keras
+
+
+def train(
+    model: keras.Model,
+    sequences: DigitSequences,
+    folder: str | os.PathLike,
+    *,
+    epochs: int,
+    steps_per_epoch: int,
+    batch_size: int = 256,
+    shard: tuple[int, int] = (0, 1),
+    callbacks: list[keras.callbacks.Callback] | None = None,
+    **kwargs,
+) -> keras.callbacks.History:
+    """Trains a model on the stream of batches; called again, goes on after the last whole epoch.
+
+    In `folder` it keeps `model.keras`, the model after each epoch, and
+    `backup/`, from which it goes on. A run that was interrupted ends with the
+    same weights as one that was not, where the backend computes the same bits
+    twice. Whoever wants to train anew takes another folder.
+
+    Args:
+        model: A compiled model, a predictor or sampler, in the state in which
+            training starts.
+        sequences: What to train on, with a `seed`: without one, every call
+            draws others.
+        folder: Where to keep models and backup; made if it isn't there.
+        epochs: Epochs in all, those before an interruption included.
+        steps_per_epoch: Batches in an epoch.
+        batch_size: Sequences in a batch.
+        shard: As for `DigitSequences.batches`.
+        callbacks: More callbacks.
+        **kwargs: As for `keras.Model.fit`, such as `validation_data`.
+
+    Returns:
+        The history of the epochs that this call has trained.
+
+    Raises:
+        ValueError: As for `DigitSequences.batches`.
+
+    Example:
+
+    >>> history = train(model, sequences, "runs/adam", epochs=12, steps_per_epoch=100)
+    """
+    folder = Path(folder)
+    done = 0
+    if (folder / "backup" / "latest.weights.h5").exists():
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(folder / "backup" / "latest.weights.h5")
+        done = int(model.optimizer.iterations) // steps_per_epoch
+    folder.mkdir(parents=True, exist_ok=True)
+    return model.fit(
+        sequences.batches(batch_size, start=done * steps_per_epoch, shard=shard),
+        steps_per_epoch=steps_per_epoch,
+        epochs=epochs,
+        initial_epoch=done,
+        shuffle=False,  # the stream is random already
+        callbacks=[
+            _Backup(folder / "backup", delete_checkpoint=False),
+            keras.callbacks.ModelCheckpoint(folder / "model.keras"),
+            _FreshDropout(),
+            *(callbacks or []),
+        ],
+        **kwargs,
+    )
+
+
+class _Backup(keras.callbacks.BackupAndRestore):
+    """Writes a backup aside and renames it: killed meanwhile, a run finds the one before, whole."""
+
+    def __init__(self, backup_dir: Path, **kwargs):
+        super().__init__(str(backup_dir), **kwargs)
+
+    def _save_model(self):
+        os.makedirs(self.backup_dir, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.backup_dir) as aside:
+            weights = Path(aside) / "latest.weights.h5"
+            self.model.save_weights(weights)
+            # The number of the epoch is in it, too, as that of the optimizer's steps: two files
+            # could be of two epochs.
+            os.replace(weights, self._weights_path)
+
+
+class _FreshDropout(keras.callbacks.Callback):
+    """Starts the random numbers anew in each epoch: Keras keeps their state in no backup."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for variable in self.model.non_trainable_variables:
+            if variable.name == "seed_generator_state":
+                variable.assign([variable.numpy()[0], epoch << 16])
