@@ -12,6 +12,7 @@ import numpy as np
 
 SHIPPED = Path(__file__).parent / "datasets" / "mnist.npz"
 SHIPPED_SHA256 = "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"
+MOST_BYTES = 2**30  # unpacked; MNIST has 55 million, and a small file can claim any number
 
 Split = tuple[np.ndarray, np.ndarray]
 
@@ -32,7 +33,7 @@ def load_mnist(path: str | os.PathLike | None = None) -> tuple[Split, Split]:
     Raises:
         FileNotFoundError: `path` is not there.
         ValueError: The file is not what it should be: unreadable, a key
-            missing, a wrong shape or dtype, labels outside 0 to 9, counts
+            missing, more than a gigabyte, a wrong shape or dtype, labels outside 0 to 9, counts
             that differ, a digit without an image, or, for the shipped file, a
             wrong SHA-256. The message names the file and the fault.
 
@@ -70,6 +71,9 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             missing = [key for key in keys if key not in archive.files]
             if not missing:
+                size = sum(archive.zip.getinfo(f"{key}.npy").file_size for key in keys)
+                if size > MOST_BYTES:
+                    raise ValueError(f"its arrays unpack to {size:,} bytes")
                 return {key: archive[key] for key in keys}
     except Exception as error:  # zipfile, zlib, struct and NumPy each raise their own kinds
         raise ValueError(f"{path}: not a readable .npz file of plain arrays: {error}") from error

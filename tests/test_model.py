@@ -1,8 +1,12 @@
 import subprocess
 import sys
+from datetime import timedelta
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from model import NextImagePredictor, make_optimizer, summed_squared_error
 from quiet import keras
@@ -183,3 +187,52 @@ def test_importing_says_nothing():
         text=True,
     )
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+values = st.one_of(
+    st.floats(width=32), st.integers(-300, 300), st.sampled_from([0, 1, 255, np.nan, np.inf])
+)
+shapes = st.one_of(
+    hnp.array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=6),
+    st.sampled_from(
+        [(4, 28, 28), (2, 4, 28, 28), (4, 784), (3, 4, 784), (1, 4, 28, 28), (0, 4, 784)]
+    ),
+)
+
+
+@st.composite
+def anything(draw):
+    """Arrays of any shape and dtype, many of them almost right, with odd values."""
+    dtype = draw(
+        st.sampled_from(["u1", "i1", "i4", "i8", "u8", "f2", "f4", "f8", "c8", "?", "O", "U2"])
+    )
+    shape = draw(shapes)
+    with np.errstate(all="ignore"):
+        array = np.full(shape, 0).astype(dtype)
+        for value in draw(st.lists(values, max_size=2)):
+            try:
+                array[..., -1:] = value
+            except (ValueError, OverflowError, TypeError, IndexError):
+                continue  # such an array cannot hold it
+    return array
+
+
+@settings(
+    max_examples=1_500,
+    deadline=timedelta(seconds=20),  # a hang is a fault; the first of its shape compiles
+    suppress_health_check=[HealthCheck.too_slow],
+)
+@given(images=anything(), steps=st.one_of(st.integers(-2, 5), st.sampled_from([2.5, None, "3"])))
+def test_predictions_of_anything(model, images, steps):
+    for answer, shape in (
+        (lambda: model.predict_next(images), ()),
+        (lambda: model.generate(images, steps), (steps,)),
+    ):
+        try:
+            found = answer()
+        except ValueError as error:
+            assert str(error)
+            continue
+        batch = images.shape[:1] if images.shape[0] != 4 or images.ndim == 4 else ()
+        assert found.shape == (*batch, *shape, 28, 28)
+        assert np.isfinite(found).all() and found.min() >= 0 and found.max() <= 1

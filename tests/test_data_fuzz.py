@@ -1,0 +1,149 @@
+"""Bad input, in quantity: whatever comes, there is an answer or a documented error, and soon."""
+
+import io
+import os
+import pickle
+import tempfile
+import zipfile
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from data import load_mnist
+
+many = settings(
+    max_examples=1_500,
+    deadline=timedelta(seconds=5),  # a hang is a fault
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+KEYS = ("x_train", "y_train", "x_test", "y_test")
+
+
+def npz(compress=True, **changes) -> bytes:
+    labels = np.arange(10, dtype=np.uint8)
+    images = np.arange(7_840, dtype=np.uint32).reshape(10, 28, 28).astype(np.uint8)
+    arrays = dict(zip(KEYS, (images, labels, images, labels), strict=True)) | changes
+    file = io.BytesIO()
+    (np.savez_compressed if compress else np.savez)(file, **arrays)
+    return file.getvalue()
+
+
+PACKED, PLAIN = npz(), npz(compress=False)
+
+
+@pytest.fixture(scope="module")
+def path():
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder) / "mnist.npz"
+
+
+def load(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    try:
+        (x_train, y_train), (x_test, y_test) = load_mnist(path)
+    except ValueError as error:
+        assert "mnist.npz" in str(error)  # names the file
+        return
+    for images, labels in ((x_train, y_train), (x_test, y_test)):
+        assert images.dtype == labels.dtype == np.uint8
+        assert images.shape == (len(labels), 28, 28)
+        assert set(range(10)) == set(labels.tolist())
+
+
+@many
+@given(
+    content=st.sampled_from([PACKED, PLAIN]),
+    flips=st.lists(st.tuples(st.integers(0, 2**31), st.integers(0, 7)), min_size=1, max_size=8),
+)
+def test_flipped_bits(path, content, flips):
+    content = bytearray(content)
+    for place, bit in flips:
+        content[place % len(content)] ^= 1 << bit
+    load(path, bytes(content))
+
+
+@many
+@given(
+    content=st.sampled_from([PACKED, PLAIN]),
+    start=st.integers(0, 2**31),
+    stop=st.integers(0, 2**31),
+    junk=st.binary(max_size=40),
+)
+def test_truncated_and_interrupted_by_junk(path, content, start, stop, junk):
+    start, stop = sorted((start % len(content), stop % len(content)))
+    load(path, content[:start] + junk + content[stop:])
+    load(path, content[:start])
+
+
+@many
+@given(
+    key=st.sampled_from(KEYS),
+    array=hnp.arrays(
+        st.one_of(hnp.scalar_dtypes(), hnp.unicode_string_dtypes(max_len=3)),
+        hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5),
+    ),
+)
+def test_foreign_arrays(path, key, array):
+    load(path, npz(**{key: array}))
+
+
+@many
+@given(content=st.binary(max_size=300))
+def test_no_archive_at_all(path, content):
+    load(path, content)
+
+
+def test_a_bomb_is_not_unpacked(path):
+    """Ten megabytes that unpack to ten gigabytes are refused by their own table of contents."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for key in KEYS:
+            with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
+                count = (600 << 20) // 784
+                np.lib.format.write_array_header_1_0(
+                    member,
+                    {"descr": "|u1", "fortran_order": False, "shape": (count, 28, 28)},
+                )
+                for _ in range(count // 784):
+                    member.write(bytes(784 * 784))
+    assert path.stat().st_size < 10_000_000
+    with pytest.raises(ValueError, match=r"mnist\.npz: .* unpack to [0-9,]+ bytes"):
+        load_mnist(path)
+
+
+@pytest.mark.parametrize("count", [2**28, 2**38, 2**60])
+def test_an_array_that_claims_to_be_huge_is_refused(path, count):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "|u1", "fortran_order": False, "shape": (count, 28, 28)}
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        for key in KEYS:
+            archive.writestr(f"{key}.npy", header.getvalue())
+    with pytest.raises(ValueError, match=r"mnist\.npz"):
+        load_mnist(path)
+
+
+class Touch:
+    """Unpickled, it would make a file."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_nothing_in_a_file_is_executed(path, tmp_path, key):
+    traps = np.array([Touch(tmp_path / "trap")] * 10)
+    with pytest.raises(ValueError, match=r"mnist\.npz"):
+        load(path, npz(**{key: traps}))
+        load_mnist(path)
+    assert not (tmp_path / "trap").exists()
+    pickle.loads(pickle.dumps(Touch(tmp_path / "trap")))
+    assert (tmp_path / "trap").exists()  # the trap works
