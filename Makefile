@@ -4,7 +4,7 @@ RUN = .venv/bin/python -m
 EXECUTE = .venv/bin/python -c "import sys, papermill; \
 	papermill.execute_notebook(sys.argv[1], sys.argv[1], cwd=sys.argv[2], coalesce_streams=True)"
 
-.PHONY: notebook notebooks test lint bench lab clean
+.PHONY: notebook notebooks test test-jax lint bench lab clean
 
 notebook: .venv/installed ## execute main.ipynb, rewriting its outputs, imgs/ and models/
 	$(EXECUTE) main.ipynb .
@@ -14,10 +14,14 @@ notebooks: notebook ## execute the deeper studies, too
 	$(EXECUTE) notebooks/collapse.ipynb notebooks
 	$(EXECUTE) notebooks/one_hand.ipynb notebooks
 	$(EXECUTE) notebooks/other_sequences.ipynb notebooks
+	$(EXECUTE) notebooks/sharp.ipynb notebooks
 	@echo "Wrote notebooks/, imgs/ and models/."
 
 test: .venv/installed ## run all tests
 	$(RUN) pytest
+
+test-jax: .venv/installed ## run the tests of the models on JAX
+	KERAS_BACKEND=jax $(RUN) pytest tests/test_model.py tests/test_sampler.py tests/test_evaluation.py
 
 lint: .venv/installed ## check style and format
 	$(RUN) ruff check .
@@ -28,6 +32,12 @@ bench: .venv/installed ## run the benchmarks; make bench QUICK=--quick for a sho
 	$(RUN) benchmarks.collapse $(QUICK)
 	$(RUN) benchmarks.optimizers $(QUICK)
 	$(RUN) benchmarks.settings $(QUICK)
+	$(RUN) benchmarks.sampler $(QUICK)
+	$(RUN) benchmarks.building $(QUICK)
+	$(RUN) benchmarks.throughput $(QUICK)
+	$(RUN) benchmarks.generating $(QUICK)
+	KERAS_BACKEND=jax $(RUN) benchmarks.generating $(QUICK)
+	$(RUN) benchmarks.growth $(QUICK)
 	@echo "Wrote benchmarks/results/."
 
 lab: .venv/installed ## open JupyterLab on the notebook

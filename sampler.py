@@ -196,7 +196,9 @@ class NextImageSampler(keras.Model):
         # Now and then the state is hidden, for guidance to have something to compare with.
         seen = ops.cast(random.uniform(one_each, seed=self.random) > 0.1, codes.dtype)
         noise = random.normal(ops.shape(codes), seed=self.random)
-        times = random.uniform(one_each, seed=self.random)  # 0: noise, 1: code
+        # 0 is noise, 1 the code. Most practice for the middle, where the digit takes shape: times
+        # are logit-normal (Esser et al., 2024).
+        times = ops.sigmoid(0.3 + 1.2 * random.normal(one_each, seed=self.random))
         velocities = self.velocity([(1 - times) * noise + times * codes, times, seen * states])
         flow = ops.mean(ops.sum(ops.square(velocities - (codes - noise)), axis=-1))
         return flow + decoding

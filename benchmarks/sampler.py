@@ -21,7 +21,7 @@ parser.add_argument("--quick", action="store_true", help="train for fifty steps"
 parser.add_argument("--whitenings", type=float, nargs="+", default=[0.5, 0, 1])
 parser.add_argument("--seeds", type=int, default=1)
 arguments = parser.parse_args()
-steps, n = (50, 300) if arguments.quick else (8_000, 3_000)
+steps, n = (50, 300) if arguments.quick else (7_000, 3_000)
 
 (x_train, y_train), (x_test, y_test) = load_mnist()
 train, test = DigitSequences(x_train, y_train, seed=0), DigitSequences(x_test, y_test, seed=1)

@@ -13,6 +13,7 @@ process with the same batch size.
 """
 
 import argparse
+import functools
 import json
 import os
 import subprocess
@@ -79,7 +80,7 @@ from preprocessing import Damage, DigitSequences  # noqa: E402
 from quiet import keras  # noqa: E402
 from train import train  # noqa: E402
 
-scope = nullcontext()
+scope, Sequences = nullcontext(), DigitSequences
 if keras.backend.backend() == "jax":
     if arguments.processes > 1:
         keras.distribution.initialize(arguments.coordinator, arguments.processes, arguments.process)
@@ -94,9 +95,20 @@ else:
     )
     devices, scope = strategy.num_replicas_in_sync, strategy.scope()
 
+    class Sequences(DigitSequences):
+        """Batches that say their size: of others, each device would take a whole one."""
+
+        def batches(self, batch_size, **kwargs):
+            stream = functools.partial(super().batches, batch_size, **kwargs)
+            shapes = (batch_size, self.windows.shape[1] - 1, 784), (batch_size, 28, 28)
+            return tf.data.Dataset.from_generator(
+                stream, output_signature=tuple(map(tf.TensorSpec, shapes))
+            )
+
+
 keras.utils.set_random_seed(0)
 (x_train, y_train), _ = load_mnist()
-sequences = DigitSequences(x_train, y_train, damage=Damage(0.3), seed=0)
+sequences = Sequences(x_train, y_train, damage=Damage(0.3), seed=0)
 with scope:
     model = NextImagePredictor(dropout=arguments.dropout)
     model.adapt(sequences.mean_target())
