@@ -32,7 +32,7 @@ bench: .venv/installed ## run the benchmarks; make bench QUICK=--quick for a sho
 	$(RUN) benchmarks.collapse $(QUICK)
 	$(RUN) benchmarks.optimizers $(QUICK)
 	$(RUN) benchmarks.settings $(QUICK)
-	$(RUN) benchmarks.sampler $(QUICK)
+	KERAS_BACKEND=jax $(RUN) benchmarks.sampler $(QUICK)
 	$(RUN) benchmarks.building $(QUICK)
 	$(RUN) benchmarks.throughput $(QUICK)
 	$(RUN) benchmarks.generating $(QUICK)
