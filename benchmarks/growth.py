@@ -9,6 +9,7 @@ predictor is a tiny one, `units=(8, 8)`, to keep the largest size to minutes.
 import argparse
 import json
 import resource
+import statistics
 import subprocess
 import sys
 import time
@@ -59,16 +60,21 @@ from benchmarks import report  # noqa: E402  # what is measured runs in processe
 rows = []
 for n in (1_000, 10_000) if arguments.quick else (10**3, 10**4, 10**5, 10**6, 10**7):
     row = {"sequences": n}
+    runs = {work: [] for work in WORKS}
+    for _ in range(1 if arguments.quick or n == 10**7 else 3):
+        for work in WORKS:
+            command = [sys.executable, "-m", "benchmarks.growth", "--work", work]
+            command += ["--sequences", str(n)]
+            out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+            runs[work].append(json.loads(out.splitlines()[-1]))
     for work in WORKS:
-        command = [sys.executable, "-m", "benchmarks.growth", "--work", work]
-        command += ["--sequences", str(n)]
-        out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-        result = json.loads(out.splitlines()[-1])
-        row[f"{work}, seconds"] = float(f"{result['seconds']:.3g}")
-        row[f"{work}, MB"] = round(result["peak"])
+        seconds = [run["seconds"] for run in runs[work]]
+        row[f"{work}, seconds"] = float(f"{statistics.median(seconds):.3g}")
+        row[f"{work}, from, to"] = f"{min(seconds):.3g}, {max(seconds):.3g}"
+        row[f"{work}, MB"] = round(statistics.median(run["peak"] for run in runs[work]))
     rows.append(row)
 notes = (
-    "One run each. Six-step chains are generated. Peak memory includes Python, the images and, "
-    "but for building, Keras."
+    "Medians of three alternating runs, but for the largest size, which ran once. Six-step chains "
+    "are generated. Peak memory includes Python, the images and, but for building, Keras."
 )
 report.save("growth", "Growth", rows, notes, arguments.quick)

@@ -6,6 +6,7 @@ Every run is a process of its own, and the ways take turns.
 """
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -81,7 +82,27 @@ def measure(way: str, limit: float) -> dict:
             answers = model.predict(inputs, batch_size=600, verbose=0)
             if np.mean(read_digits(np.asarray(answers)) == digits[:, -1]) >= 0.99:
                 reached = spent + seconds  # the first chunk, untimed, at the pace of this one
-    return {"rate": statistics.median(rates), "reached": reached, "matmul": matmul_rate()}
+    found = {"rate": statistics.median(rates), "reached": reached, "matmul": matmul_rate()}
+    if way.startswith("ours"):
+        batch = next(stream)
+        numbers = itertools.count(1)
+        found["parts"] = {  # milliseconds
+            "prepare": median_ms(lambda: train._read(BATCH, next(numbers))),
+            "forward": median_ms(lambda: model.predict_on_batch(batch[0])),
+            "step": median_ms(lambda: model.train_on_batch(*batch)),
+            "fit": 1_000 * BATCH / found["rate"],
+        }
+    return found
+
+
+def median_ms(work) -> float:
+    """Milliseconds that some work takes; the first three times, which compile, are not counted."""
+    times = []
+    for _ in range(43):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return 1_000 * statistics.median(times[3:])
 
 
 def torch_training(train, chunk):
@@ -184,4 +205,17 @@ notes = (
     "of large matrices. Plain: default `fit` on arrays, in batches of 32, averaged loss, no start "
     f"at the mean; *never*: not in {seconds} seconds."
 )
+for way, runs in results.items():
+    if "parts" in runs[0]:
+        parts = [run["parts"] for run in runs]
+        ms = {part: statistics.median(run[part] for run in parts) for part in parts[0]}
+        ideal = 1_000 * BATCH * operations / limit
+        learning, rest = ms["step"] - ms["forward"], ms["fit"] - ms["step"]
+        notes += (
+            f"\n\nWhere the time goes, {way}: a batch in `fit` takes {ms['fit']:.1f} ms. Its "
+            f"products alone would take {ideal:.1f} ms at the rate of large ones. The forward pass "
+            f"takes {ms['forward']:.1f} ms; backward pass and optimizer {learning:.1f} ms; the rest, "
+            f"{rest:.1f} ms, is the loop of `fit`, and the thread that prepares batches. To prepare "
+            f"one, alone, takes {ms['prepare']:.2f} ms, {ms['prepare'] / ms['fit']:.0%} of a step."
+        )
 report.save("throughput", "Training", rows, notes, arguments.quick)
