@@ -212,10 +212,10 @@ for way, runs in results.items():
         ideal = 1_000 * BATCH * operations / limit
         learning, rest = ms["step"] - ms["forward"], ms["fit"] - ms["step"]
         notes += (
-            f"\n\nWhere the time goes, {way}: a batch in `fit` takes {ms['fit']:.1f} ms. Its "
-            f"products alone would take {ideal:.1f} ms at the rate of large ones. The forward pass "
-            f"takes {ms['forward']:.1f} ms, backward pass and optimizer {learning:.1f} ms. The rest, "
-            f"{rest:.1f} ms, is the loop of `fit` and the thread that prepares batches: one, alone, "
-            f"takes {ms['prepare']:.2f} ms, {ms['prepare'] / ms['fit']:.0%} of the whole."
+            f"\n\nWhere the time goes, {way}: a batch in `fit` takes {ms['fit']:.1f} ms. Products "
+            f"alone would take {ideal:.1f} ms at the rate of large ones. The forward pass takes "
+            f"{ms['forward']:.1f} ms, backward pass and optimizer {learning:.1f} ms. The rest, "
+            f"{rest:.1f} ms, is the loop of `fit` and the thread that prepares batches: one, "
+            f"alone, takes {ms['prepare']:.2f} ms, {ms['prepare'] / ms['fit']:.0%} of the whole."
         )
 report.save("throughput", "Training", rows, notes, arguments.quick)
