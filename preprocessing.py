@@ -240,11 +240,12 @@ class DigitSequences:
             batch_size: Sequences in a batch.
             start: Number of the first batch, to go on where a stream was left.
             shard: `(i, k)`: the stream of process `i` of `k`, which is its
-                part of each batch, `batch_size / k` sequences.
+                part of each batch.
 
         Yields:
             inputs `float32 (batch_size, t, 784)` and targets
-            `float32 (batch_size, 28, 28)`, both in [0, 1].
+            `float32 (batch_size, 28, 28)`, both in [0, 1]; of a shard,
+            `batch_size / k` sequences.
 
         Raises:
             ValueError: `batch_size` is below 1 or no multiple of the number of
@@ -307,7 +308,7 @@ class DigitSequences:
         if self.damage:
             wanted = range(n)[rows]
             for row, column, image in self._damages(digits, number):
-                if row in wanted:
+                if wanted.start <= row < wanted.stop:
                     inputs[row - wanted.start, column] = image
         return inputs, targets, digits[rows]
 

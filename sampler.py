@@ -26,7 +26,7 @@ from quiet import keras
 
 STEPS = 20  # from noise to code
 GUIDED_FROM = 0.5  # share of the way
-AUTOGUIDANCE = 1.5  # how far to go beyond the novice, from its velocities to those of the other
+AUTOGUIDANCE = 1.5  # 1: follow the network alone; more: move away from the novice
 TEMPERATURE = 1.05  # of the noise: gives back what guidance takes in variety
 REPEATS = 4  # noises and times for each training image: velocities need the most practice
 
@@ -162,7 +162,9 @@ class NextImageSampler(keras.Model):
         Args:
             optimizer: By default `make_optimizer("adam")`. Better still with
                 its `steps`: samples gain most from the last, small ones.
-            **kwargs: As for `keras.Model.compile`.
+            **kwargs: As for `keras.Model.compile`, but for `loss` and
+                `metrics`: the loss is the sampler's own, and what it predicts
+                are states, which no metric knows.
         """
         super().compile(optimizer=optimizer or make_optimizer("adam"), **kwargs)
 
@@ -173,6 +175,8 @@ class NextImageSampler(keras.Model):
 
     def fit(self, x=None, y=None, **kwargs):
         """As `keras.Model.fit`. On arrays, the first time, it calls `adapt` with the targets.
+
+        Inputs and targets are floats in [0, 1], as `DigitSequences` makes them.
 
         Raises:
             ValueError: Before `adapt`, with a stream instead of arrays.
@@ -225,9 +229,10 @@ class NextImageSampler(keras.Model):
                 integers in [0, 255] or floats in [0, 1]; or the same
                 flattened, `(t, 784)` or `(b, t, 784)`.
             n: Draws for each sequence; by default one, without an axis for it.
-            guidance: How much to exaggerate what distinguishes this context
-                from none; 1: not at all. More makes digits plainer and less
-                varied (Ho and Salimans, 2022: Classifier-free diffusion guidance).
+            guidance: How much to exaggerate, in the second half of the way,
+                what distinguishes this context from none; 1: not at all. More
+                makes digits plainer and less varied (Ho and Salimans, 2022:
+                Classifier-free diffusion guidance).
             seed: Integer for reproducible draws; `None` draws others each time.
 
         Returns:

@@ -9,6 +9,9 @@ import os
 import tempfile
 from pathlib import Path
 
+import h5py
+import numpy as np
+
 from preprocessing import DigitSequences
 from quiet import keras
 
@@ -27,10 +30,11 @@ def train(
 ) -> keras.callbacks.History:
     """Trains a model on the stream of batches; called again, goes on after the last whole epoch.
 
-    In `folder` it keeps `model.keras`, the model after each epoch, and
+    In `folder` it keeps `model.keras`, the model after the last whole epoch, and
     `backup/`, from which it goes on. A run that was interrupted ends with the
     same weights as one that was not, where the backend computes the same bits
-    twice. Whoever wants to train anew takes another folder.
+    twice (TensorFlow: `enable_op_determinism`). Whoever wants to train anew
+    takes another folder.
 
     Args:
         model: A compiled model, a predictor or sampler, in the state in which
@@ -56,12 +60,8 @@ def train(
     >>> history = train(model, sequences, "runs/adam", epochs=12, steps_per_epoch=100)
     """
     folder = Path(folder)
-    done = 0
-    if (folder / "backup" / "latest.weights.h5").exists():
-        model.optimizer.build(model.trainable_variables)
-        model.load_weights(folder / "backup" / "latest.weights.h5")
-        done = int(model.optimizer.iterations) // steps_per_epoch
     folder.mkdir(parents=True, exist_ok=True)
+    done = epochs_done(folder)
     return model.fit(
         sequences.batches(batch_size, start=done * steps_per_epoch, shard=shard),
         steps_per_epoch=steps_per_epoch,
@@ -69,35 +69,65 @@ def train(
         initial_epoch=done,
         shuffle=False,  # the stream is random already
         callbacks=[
-            _Backup(folder / "backup", delete_checkpoint=False),
+            _FreshDropout(sequences.seed),
             keras.callbacks.ModelCheckpoint(folder / "model.keras"),
-            _FreshDropout(),
+            _Backup(folder),  # the last word: an epoch whose model was half written is repeated
             *(callbacks or []),
         ],
         **kwargs,
     )
 
 
+def epochs_done(folder: str | os.PathLike) -> int:
+    """How many epochs `train` has finished in a folder; 0 if it has not been there.
+
+    Args:
+        folder: As for `train`.
+
+    Returns:
+        The number of whole epochs in its backup.
+
+    Example:
+
+    >>> epochs_done("runs/adam")
+    12
+    """
+    backup = Path(folder) / "backup" / "latest.weights.h5"
+    if not backup.exists():
+        return 0
+    with h5py.File(backup) as file:
+        return int(file.attrs["epochs"])
+
+
 class _Backup(keras.callbacks.BackupAndRestore):
     """Writes a backup aside and renames it: killed meanwhile, a run finds the one before, whole."""
 
-    def __init__(self, backup_dir: Path, **kwargs):
-        super().__init__(str(backup_dir), **kwargs)
+    def __init__(self, folder: Path):
+        super().__init__(str(folder / "backup"), delete_checkpoint=False)
 
     def _save_model(self):
         os.makedirs(self.backup_dir, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.backup_dir) as aside:
             weights = Path(aside) / "latest.weights.h5"
             self.model.save_weights(weights)
-            # The number of the epoch is in it, too, as that of the optimizer's steps: two files
-            # could be of two epochs.
+            with h5py.File(weights, "a") as file:  # two files could be of two epochs
+                file.attrs["epochs"] = self._current_epoch
             os.replace(weights, self._weights_path)
 
 
 class _FreshDropout(keras.callbacks.Callback):
     """Starts the random numbers anew in each epoch: Keras keeps their state in no backup."""
 
+    def __init__(self, seed: int):
+        super().__init__()
+        self.seed = seed
+
     def on_epoch_begin(self, epoch, logs=None):
-        for variable in self.model.non_trainable_variables:
-            if variable.name == "seed_generator_state":
-                variable.assign([variable.numpy()[0], epoch << 16])
+        states = [
+            variable
+            for variable in self.model.non_trainable_variables
+            if variable.name == "seed_generator_state"
+        ]
+        for place, state in enumerate(states):
+            seeds = np.random.SeedSequence(self.seed, spawn_key=(epoch, place))
+            state.assign(seeds.generate_state(2))

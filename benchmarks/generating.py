@@ -11,14 +11,12 @@ import numpy as np
 
 from benchmarks import report
 from data import load_mnist
+from model import keras
 from preprocessing import DigitSequences
-from quiet import keras
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--quick", action="store_true", help="three rounds instead of eleven")
 quick = parser.parse_args().quick
-
-import model  # noqa: E402, F401  # registers the predictor, so that it can be loaded
 
 predictor = keras.saving.load_model("models/next_image.keras")
 _, (images, labels) = load_mnist()

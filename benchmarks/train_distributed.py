@@ -8,8 +8,9 @@ Two machines, run on each with its own number (JAX):
     KERAS_BACKEND=jax python -m benchmarks.train_distributed \
         --coordinator first-machine:9876 --processes 2 --process 0
 
-Every process reads its own shard of each batch; the losses are those of one
-process with the same batch size.
+Every process reads its own shard of each batch; without dropout, the losses are
+those of one process with the same batch size. Called again with the same
+folder, a run goes on; give each run one of its own.
 """
 
 import argparse
@@ -54,11 +55,12 @@ if arguments.local_processes:
         for number in range(arguments.local_processes)
     ]
     try:
-        codes = [process.wait() for process in processes]
+        while None in (codes := [process.poll() for process in processes]) and not any(codes):
+            time.sleep(0.1)
     finally:
         for process in processes:  # if one fails or this is interrupted, none is left waiting
             process.kill()
-    sys.exit(max(map(abs, codes)))
+    sys.exit(any(codes))
 
 if arguments.devices:  # before anything has looked for devices
     os.environ["XLA_FLAGS"] = (
@@ -78,7 +80,7 @@ from data import load_mnist  # noqa: E402  # devices must be set up before Keras
 from model import NextImagePredictor, make_optimizer  # noqa: E402
 from preprocessing import Damage, DigitSequences  # noqa: E402
 from quiet import keras  # noqa: E402
-from train import train  # noqa: E402
+from train import epochs_done, train  # noqa: E402
 
 scope, Sequences = nullcontext(), DigitSequences
 if keras.backend.backend() == "jax":
@@ -89,7 +91,8 @@ if keras.backend.backend() == "jax":
 else:
     if arguments.processes > 1:
         sys.exit("Several processes need KERAS_BACKEND=jax.")
-    kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    gpus = tf.config.list_physical_devices("GPU") and not arguments.devices
+    kind = "GPU" if gpus else "CPU"
     strategy = tf.distribute.MirroredStrategy(
         [device.name for device in tf.config.list_logical_devices(kind)]
     )
@@ -106,6 +109,14 @@ else:
             )
 
 
+folder = arguments.folder / str(arguments.process)
+if arguments.processes > 1:
+    from jax.experimental import multihost_utils
+
+    multihost_utils.assert_equal(
+        epochs_done(folder),
+        f"The processes were interrupted in different epochs; delete {arguments.folder} of all.",
+    )
 keras.utils.set_random_seed(0)
 (x_train, y_train), _ = load_mnist()
 sequences = Sequences(x_train, y_train, damage=Damage(0.3), seed=0)
@@ -114,17 +125,17 @@ with scope:
     model.adapt(sequences.mean_target())
     steps = arguments.steps_per_epoch * arguments.epochs
     model.compile(make_optimizer("adam", steps=steps))
-start = time.perf_counter()
-history = train(
-    model,
-    sequences,
-    arguments.folder / str(arguments.process),
-    epochs=arguments.epochs,
-    steps_per_epoch=arguments.steps_per_epoch,
-    batch_size=arguments.batch_size,
-    shard=(arguments.process, arguments.processes),
-    verbose=0,
-)
+    start = time.perf_counter()
+    history = train(
+        model,
+        sequences,
+        folder,
+        epochs=arguments.epochs,
+        steps_per_epoch=arguments.steps_per_epoch,
+        batch_size=arguments.batch_size,
+        shard=(arguments.process, arguments.processes),
+        verbose=0,
+    )
 seconds = time.perf_counter() - start
 if arguments.process == 0:
     losses = history.history.get("loss", [])

@@ -99,7 +99,7 @@ def test_no_archive_at_all(path, content):
 
 
 def test_a_bomb_is_not_unpacked(path):
-    """Ten megabytes that unpack to ten gigabytes are refused by their own table of contents."""
+    """Some megabytes that unpack to two gigabytes are refused by their own table of contents."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for key in KEYS:
             with archive.open(f"{key}.npy", "w", force_zip64=True) as member:

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from model import NextImagePredictor
 from preprocessing import DigitSequences
 from quiet import keras
 from sampler import STEPS, NextImageSampler
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +116,31 @@ def test_guidance_of_one_ignores_what_would_come_without_a_context(sampler, imag
         assert np.abs(draws[weak] - draws[strong]).mean() > 0.005
 
 
+@pytest.mark.parametrize("guidance", [1, 3])
+def test_codes_follow_the_velocities_by_heuns_method(sampler, images, guidance):
+    context = (images / np.float32(255)).reshape(-1, 4, 784)
+    path = sampler._codes(context, guidance, np.random.default_rng(0))
+    states = sampler.predict_on_batch(context)
+
+    def velocities(codes, time):
+        def network(asked, states):
+            return asked.predict_on_batch([codes, np.full((len(codes), 1), time, "f"), states])
+
+        told = network(sampler.velocity, states)
+        found = told + 0.5 * (told - network(sampler.novice, states))
+        if time >= 0.499:  # in the first half of the way, guidance has no say
+            found += (guidance - 1) * (told - network(sampler.velocity, 0 * states))
+        return found
+
+    codes = path[0]
+    assert codes.std() == pytest.approx(1.05, rel=0.1)
+    for number in range(20):
+        first = velocities(codes, number / 20)
+        second = velocities(codes + first / 20, (number + 1) / 20)
+        codes = codes + (first + second) / 40
+        np.testing.assert_allclose(path[number + 1], codes, atol=1e-3)
+
+
 @pytest.mark.parametrize("whitening", [0, 0.5, 1])
 def test_adapt_encodes_by_principal_components(sampler, train, whitening):
     other = NextImageSampler(NextImagePredictor(units=(8, 8)), codes=8, units=8, blocks=1)
@@ -138,7 +166,8 @@ def test_saves_and_comes_back_in_a_new_process(sampler, images, tmp_path):
         "numpy.save(sys.argv[1] + '/drawn.npy', loaded.sample(images, 2, seed=0)); "
         "loaded.fit(images.reshape(6, 4, 784) / 255, numpy.zeros((6, 28, 28)), verbose=0)"
     )
-    run = subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", code, str(tmp_path)])
+    command = [sys.executable, "-W", "error::UserWarning", "-c", code, str(tmp_path)]
+    run = subprocess.run(command, cwd=ROOT)
     assert run.returncode == 0
     drawn = sampler.sample(images, 2, seed=0)
     np.testing.assert_allclose(np.load(tmp_path / "drawn.npy"), drawn, atol=1e-5)

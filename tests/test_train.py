@@ -155,7 +155,13 @@ def losses(folder, *arguments, backend):
     done = subprocess.run(
         [*command, *sizes, *arguments],
         cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": backend},
+        # Two processes can't share a GPU, and the devices that are counted are those of the CPU.
+        env={
+            **os.environ,
+            "KERAS_BACKEND": backend,
+            "JAX_PLATFORMS": "cpu",
+            "CUDA_VISIBLE_DEVICES": "",
+        },
         stdout=subprocess.PIPE,
         text=True,
         timeout=240,
@@ -179,3 +185,6 @@ def test_two_mirrored_devices_have_the_losses_of_one(tmp_path):
     two = losses(tmp_path / "two", "--devices", "2", backend="tensorflow")
     assert (one["devices"], two["devices"]) == (1, 2)
     np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-4)
+    longer = losses(tmp_path / "two", "--devices", "2", "--epochs", "3", backend="tensorflow")
+    assert len(longer["losses"]) == 1  # it goes on after two epochs
+    assert longer["losses"][0] < two["losses"][0]
