@@ -7,6 +7,7 @@ be harmless is dropped, every other line still appears. TensorFlow looks for its
 devices here, so whoever wants other settings for them makes them before.
 """
 
+import importlib.util
 import logging
 import os
 import re
@@ -38,6 +39,8 @@ with tempfile.TemporaryFile() as log:
 
         if keras.backend.backend() == "tensorflow":
             keras.ops.zeros(1)  # the first tensor makes it look for devices, and report on them
+        elif importlib.util.find_spec("tensorflow"):
+            import tensorflow  # noqa: F401  # Keras would, on any backend, to load or save a model
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)

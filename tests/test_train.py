@@ -185,6 +185,8 @@ def test_two_mirrored_devices_have_the_losses_of_one(tmp_path):
     two = losses(tmp_path / "two", "--devices", "2", backend="tensorflow")
     assert (one["devices"], two["devices"]) == (1, 2)
     np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-4)
-    longer = losses(tmp_path / "two", "--devices", "2", "--epochs", "3", backend="tensorflow")
-    assert len(longer["losses"]) == 1  # it goes on after two epochs
-    assert longer["losses"][0] < two["losses"][0]
+    # Both go on after their two epochs, from the same state.
+    one = losses(tmp_path / "one", "--epochs", "3", backend="tensorflow")
+    two = losses(tmp_path / "two", "--devices", "2", "--epochs", "3", backend="tensorflow")
+    assert len(one["losses"]) == len(two["losses"]) == 1
+    np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-4)
