@@ -72,8 +72,8 @@ class NextImageSampler(keras.Model):
         predictor: NextImagePredictor,
         train_reader: bool = False,
         codes: int = 128,
-        units: int = 288,
-        blocks: int = 3,
+        units: int = 240,
+        blocks: int = 6,
         name: str | None = None,
     ):
         if not 1 <= codes <= PIXELS:
@@ -94,7 +94,8 @@ class NextImageSampler(keras.Model):
             [
                 keras.Input((predictor.length, PIXELS)),
                 *copy.layers[:2],
-                layers.BatchNormalization(center=False, scale=False),  # standardises the state
+                # Standardises the state, as `adapt` says, and not by batch: that is noise.
+                layers.BatchNormalization(center=False, scale=False, trainable=False),
             ],
             name="reader",
         )
@@ -104,11 +105,11 @@ class NextImageSampler(keras.Model):
         self.encoder.build((None, PIXELS))
         self.velocity = _velocity_network("velocity", codes, predictor.units[-1], units, blocks)
         # Learns the same, but is too small for it: where it errs much, the other errs a little.
-        self.novice = _velocity_network("novice", codes, predictor.units[-1], units=64, blocks=1)
+        self.novice = _velocity_network("novice", codes, predictor.units[-1], units=96, blocks=1)
         self.decoder = keras.Sequential(
             [
                 keras.Input((codes,)),
-                layers.Dense(512, "silu"),
+                layers.Dense(192, "silu"),
                 layers.Dense(PIXELS, "sigmoid"),
                 layers.Reshape((SIDE, SIDE)),
             ],
@@ -131,25 +132,33 @@ class NextImageSampler(keras.Model):
     def from_config(cls, config: dict, custom_objects: dict | None = None) -> "NextImageSampler":
         return cls(**{**config, "predictor": NextImagePredictor(**config["predictor"])})
 
-    def adapt(self, targets: ArrayLike, whitening: float = 0.5) -> None:
-        """Finds the principal components that images are encoded by.
+    def adapt(self, inputs: ArrayLike, targets: ArrayLike, whitening: float = 0.5) -> None:
+        """Finds the scale of the states, and the components that images are encoded by.
 
         Args:
-            targets: Some thousand images `(n, 28, 28)`: integers in [0, 255]
-                or floats in [0, 1].
+            inputs: Some thousand sequences `(n, t, 28, 28)` or `(n, t, 784)`:
+                integers in [0, 255] or floats in [0, 1].
+            targets: What comes next, `(n, 28, 28)`, the same.
             whitening: At 0 components have the deviations that they have in
                 the images, so that fine strokes drown in the noise; at 1 all
                 have the same, so that they count as much as the slant.
 
         Raises:
-            ValueError: Another shape or range, or fewer images than codes.
+            ValueError: Another shape or range, or fewer targets than codes.
         """
+        context, _ = check_context(inputs, self.length)
         pixels = flatten(targets)
         if pixels.ndim != 2 or len(pixels) < self.codes:
             raise ValueError(
                 f"targets have shape {np.shape(targets)}; "
                 f"expected (n, {SIDE}, {SIDE}), with n at least {self.codes}"
             )
+        standardise = self.reader.layers[-1]
+        mean, variance = standardise.get_weights()
+        standardise.set_weights([np.zeros_like(mean), np.ones_like(variance)])
+        states = self.predict(context, batch_size=1_000, verbose=0)
+        standardise.set_weights([states.mean(axis=0), states.var(axis=0)])
+
         variances, components = np.linalg.eigh(np.cov(pixels, rowvar=False))  # smallest first
         variances = np.maximum(variances[-self.codes :], 1e-6)  # some pixels never change
         kernel = components[:, -self.codes :] / np.sqrt(variances[-1])  # the largest deviation: 1
@@ -174,7 +183,7 @@ class NextImageSampler(keras.Model):
         self.optimizer.build(self.trainable_variables)
 
     def fit(self, x=None, y=None, **kwargs):
-        """As `keras.Model.fit`. On arrays, the first time, it calls `adapt` with the targets.
+        """As `keras.Model.fit`. On arrays, the first time, it calls `adapt` with them.
 
         Inputs and targets are floats in [0, 1], as `DigitSequences` makes them.
 
@@ -183,8 +192,8 @@ class NextImageSampler(keras.Model):
         """
         if not np.any(self.encoder.get_weights()[0]):
             if y is None:
-                raise ValueError("call adapt(targets) before training on a stream")
-            self.adapt(y)
+                raise ValueError("call adapt(inputs, targets) before training on a stream")
+            self.adapt(x, y)
         return super().fit(x, y, **kwargs)
 
     def call(self, context, training=False):
@@ -219,7 +228,7 @@ class NextImageSampler(keras.Model):
         images: ArrayLike,
         n: int | None = None,
         *,
-        guidance: float = 1.5,
+        guidance: float = 1.6,
         seed: int | None = None,
     ) -> np.ndarray:
         """Draws the image that comes next, one or many times.
@@ -256,7 +265,7 @@ class NextImageSampler(keras.Model):
         steps: int,
         n: int | None = None,
         *,
-        guidance: float = 1.5,
+        guidance: float = 1.6,
         seed: int | None = None,
     ) -> np.ndarray:
         """Goes on counting: draws the next image, appends it to the context, draws again.
@@ -291,7 +300,7 @@ class NextImageSampler(keras.Model):
         return chains[0] if single else chains
 
     def unfold(
-        self, images: ArrayLike, *, guidance: float = 1.5, seed: int | None = None
+        self, images: ArrayLike, *, guidance: float = 1.6, seed: int | None = None
     ) -> np.ndarray:
         """How noise turns into the next image: each code on its way, decoded.
 

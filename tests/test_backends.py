@@ -40,7 +40,7 @@ def test_what_one_backend_saves_another_loads_and_predicts_the_same(backend, mod
 
     images = test.images[test.draw(6)[1][:, :4]]
     sampler = NextImageSampler(model, codes=16, units=16, blocks=1)
-    sampler.adapt(test.sample(200)[1])
+    sampler.adapt(*test.sample(200)[:2])
     rng = np.random.default_rng(0)  # untrained, its velocities are 0, whatever it reads
     for network in (sampler.velocity, sampler.novice):
         network.set_weights(

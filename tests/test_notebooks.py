@@ -31,6 +31,7 @@ SMALL = {
     "notebooks/other_sequences.ipynb": {"steps": 3, "test_sequences": 120, "chains": 10},
     "notebooks/sharp.ipynb": {
         "steps": 8,
+        "hand_steps": 3,
         "writer_steps": 3,
         "test_sequences": 120,
         "test_chains": 20,

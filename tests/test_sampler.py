@@ -104,7 +104,7 @@ def test_chains_read_what_was_drawn(sampler, images):
     rng.standard_normal((12, sampler.codes), np.float32)  # what the first step took
     context = np.repeat(images / np.float32(255), 2, axis=0)
     context = np.concatenate([context[:, 1:], chains[:, :, 0].reshape(12, 1, 28, 28)], axis=1)
-    codes = sampler._codes(context.reshape(12, 4, 784), 1.5, rng)
+    codes = sampler._codes(context.reshape(12, 4, 784), 1.6, rng)
     second = sampler.decoder.predict_on_batch(codes[-1])
     np.testing.assert_allclose(chains[:, :, 1].reshape(12, 28, 28), second, atol=1e-5)
 
@@ -142,10 +142,15 @@ def test_codes_follow_the_velocities_by_heuns_method(sampler, images, guidance):
 
 
 @pytest.mark.parametrize("whitening", [0, 0.5, 1])
-def test_adapt_encodes_by_principal_components(sampler, train, whitening):
+def test_adapt_standardises_states_and_encodes_by_principal_components(sampler, train, whitening):
     other = NextImageSampler(NextImagePredictor(units=(8, 8)), codes=8, units=8, blocks=1)
-    _, targets, _ = train.sample(2_000)
-    other.adapt(targets, whitening)
+    inputs, targets, _ = train.sample(2_000)
+    for _ in range(2):  # the second time, it starts anew
+        other.adapt(inputs, targets, whitening)
+    states = other.predict(inputs, batch_size=1_000, verbose=0)
+    np.testing.assert_allclose(states.mean(axis=0), 0, atol=1e-3)
+    spread = other.reader.layers[-1].get_weights()[1]
+    np.testing.assert_allclose(states.var(axis=0), spread / (spread + 1e-3), rtol=1e-2)
     codes = other.encoder(targets.reshape(-1, 784))
     covariance = np.cov(np.asarray(codes), rowvar=False)
     deviations = np.sqrt(np.diag(covariance))
@@ -211,15 +216,15 @@ def test_bad_arguments_are_refused(sampler, images):
         with pytest.raises(ValueError, match=fault):
             NextImageSampler(predictor, **arguments)
     with pytest.raises(ValueError, match=r"shape \(3, 28, 28\).* at least 128"):
-        NextImageSampler(predictor).adapt(np.zeros((3, 28, 28)))
+        NextImageSampler(predictor).adapt(np.zeros((3, 4, 28, 28)), np.zeros((3, 28, 28)))
 
 
 def test_a_stream_needs_adapt_first(train, model):
     sampler = NextImageSampler(model, codes=16, units=16, blocks=1)
     sampler.compile()
-    with pytest.raises(ValueError, match=r"call adapt\(targets\) before"):
+    with pytest.raises(ValueError, match=r"call adapt\(inputs, targets\) before"):
         sampler.fit(train.batches(32), steps_per_epoch=1, shuffle=False, verbose=0)
-    sampler.adapt(train.sample(100)[1])
+    sampler.adapt(*train.sample(100)[:2])
     sampler.fit(train.batches(32), steps_per_epoch=1, shuffle=False, verbose=0)
 
 
