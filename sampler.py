@@ -26,8 +26,8 @@ from quiet import keras
 
 STEPS = 20  # from noise to code
 GUIDED_FROM = 0.5  # share of the way
-AUTOGUIDANCE = 1.5  # 1: follow the network alone; more: move away from the novice
-TEMPERATURE = 1.05  # of the noise: gives back what guidance takes in variety
+AUTOGUIDANCE = 1.3  # 1: follow the network alone; more: move away from the novice
+TEMPERATURE = 1.03  # of the noise: gives back what guidance takes in variety
 REPEATS = 4  # noises and times for each training image: velocities need the most practice
 
 

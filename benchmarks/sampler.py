@@ -56,8 +56,7 @@ rows = [
 ]
 variants = {
     "default": (128, 6, 0.5),
-    "64 codes": (64, 6, 0.5),
-    "three blocks": (128, 3, 0.5),
+    "64 codes, three blocks": (64, 3, 0.5),
     "codes not whitened": (128, 6, 0),
 }
 for variant, (codes, blocks, whitening) in variants.items():

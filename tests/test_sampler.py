@@ -127,13 +127,13 @@ def test_codes_follow_the_velocities_by_heuns_method(sampler, images, guidance):
             return asked.predict_on_batch([codes, np.full((len(codes), 1), time, "f"), states])
 
         told = network(sampler.velocity, states)
-        found = told + 0.5 * (told - network(sampler.novice, states))
+        found = told + 0.3 * (told - network(sampler.novice, states))
         if time >= 0.499:  # in the first half of the way, guidance has no say
             found += (guidance - 1) * (told - network(sampler.velocity, 0 * states))
         return found
 
     codes = path[0]
-    assert codes.std() == pytest.approx(1.05, rel=0.1)
+    assert codes.std() == pytest.approx(1.03, rel=0.1)
     for number in range(20):
         first = velocities(codes, number / 20)
         second = velocities(codes + first / 20, (number + 1) / 20)
