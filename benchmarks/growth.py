@@ -76,7 +76,7 @@ for n in (10**power for power in range(3, 8) if 10**power <= largest):
         row[f"{work}, MB"] = round(statistics.median(run["peak"] for run in runs[work]))
     rows.append(row)
 notes = (
-    "Medians of three alternating runs, but for sizes of a million and more, which ran once. Six-step chains "
-    "are generated. Peak memory includes Python, the images and, but for building, Keras."
+    "Medians of three alternating runs, but for a million and more, which ran once. Six-step "
+    "chains are generated. Peak memory includes Python, the images and, but for building, Keras."
 )
 report.save("growth", "Growth", rows, notes, arguments.quick)
