@@ -228,7 +228,7 @@ class NextImageSampler(keras.Model):
         images: ArrayLike,
         n: int | None = None,
         *,
-        guidance: float = 1.6,
+        guidance: float = 1.7,
         seed: int | None = None,
     ) -> np.ndarray:
         """Draws the image that comes next, one or many times.
@@ -265,7 +265,7 @@ class NextImageSampler(keras.Model):
         steps: int,
         n: int | None = None,
         *,
-        guidance: float = 1.6,
+        guidance: float = 1.7,
         seed: int | None = None,
     ) -> np.ndarray:
         """Goes on counting: draws the next image, appends it to the context, draws again.
@@ -300,7 +300,7 @@ class NextImageSampler(keras.Model):
         return chains[0] if single else chains
 
     def unfold(
-        self, images: ArrayLike, *, guidance: float = 1.6, seed: int | None = None
+        self, images: ArrayLike, *, guidance: float = 1.7, seed: int | None = None
     ) -> np.ndarray:
         """How noise turns into the next image: each code on its way, decoded.
 

@@ -56,8 +56,6 @@ if arguments.work:
     print(json.dumps(measure(arguments.work, arguments.sequences)))
     sys.exit()
 
-from benchmarks import report  # noqa: E402  # what is measured runs in processes of its own
-
 rows = []
 largest = 10_000 if arguments.quick else arguments.largest
 for n in (10**power for power in range(3, 8) if 10**power <= largest):
@@ -75,6 +73,10 @@ for n in (10**power for power in range(3, 8) if 10**power <= largest):
         row[f"{work}, from, to"] = f"{min(seconds):.3g}, {max(seconds):.3g}"
         row[f"{work}, MB"] = round(statistics.median(run["peak"] for run in runs[work]))
     rows.append(row)
+# Only now: a new process on Linux starts with the peak memory of the one that started it, and this
+# brings Keras.
+from benchmarks import report  # noqa: E402
+
 notes = (
     "Medians of three alternating runs, but for a million and more, which ran once. Six-step "
     "chains are generated. Peak memory includes Python, the images and, but for building, Keras."

@@ -104,7 +104,7 @@ def test_chains_read_what_was_drawn(sampler, images):
     rng.standard_normal((12, sampler.codes), np.float32)  # what the first step took
     context = np.repeat(images / np.float32(255), 2, axis=0)
     context = np.concatenate([context[:, 1:], chains[:, :, 0].reshape(12, 1, 28, 28)], axis=1)
-    codes = sampler._codes(context.reshape(12, 4, 784), 1.6, rng)
+    codes = sampler._codes(context.reshape(12, 4, 784), 1.7, rng)
     second = sampler.decoder.predict_on_batch(codes[-1])
     np.testing.assert_allclose(chains[:, :, 1].reshape(12, 28, 28), second, atol=1e-5)
 
