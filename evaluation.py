@@ -417,7 +417,9 @@ def frechet_distance(images: np.ndarray, real: np.ndarray) -> float:
         converge to a local Nash equilibrium.
     """
     first, second = _features(images), _features(real)
-    covariances = np.cov(first, rowvar=False), np.cov(second, rowvar=False)
+    # Few images, or a feature that never varies, would make them singular, and the root inexact.
+    tiny = 1e-6 * np.eye(first.shape[1])
+    covariances = [np.cov(features, rowvar=False) + tiny for features in (first, second)]
     # The root of a product of covariances is real but for rounding.
     root = scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real
     difference = first.mean(axis=0) - second.mean(axis=0)
