@@ -155,9 +155,10 @@ class NextImageSampler(keras.Model):
             )
         standardise = self.reader.layers[-1]
         mean, variance = standardise.get_weights()
-        standardise.set_weights([np.zeros_like(mean), np.ones_like(variance)])
+        unit = np.full_like(variance, 1 - standardise.epsilon)  # to which the layer adds epsilon
+        standardise.set_weights([np.zeros_like(mean), unit])
         states = self.predict(context, batch_size=1_000, verbose=0)
-        standardise.set_weights([states.mean(axis=0), states.var(axis=0)])
+        standardise.set_weights([states.mean(axis=0, dtype=float), states.var(axis=0, dtype=float)])
 
         variances, components = np.linalg.eigh(np.cov(pixels, rowvar=False))  # smallest first
         variances = np.maximum(variances[-self.codes :], 1e-6)  # some pixels never change

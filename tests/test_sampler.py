@@ -148,7 +148,7 @@ def test_adapt_standardises_states_and_encodes_by_principal_components(sampler, 
     for _ in range(2):  # the second time, it starts anew
         other.adapt(inputs, targets, whitening)
     states = other.predict(inputs, batch_size=1_000, verbose=0)
-    np.testing.assert_allclose(states.mean(axis=0), 0, atol=1e-3)
+    np.testing.assert_allclose(states.mean(axis=0, dtype=float), 0, atol=1e-3)
     spread = other.reader.layers[-1].get_weights()[1]
     np.testing.assert_allclose(states.var(axis=0), spread / (spread + 1e-3), rtol=1e-2)
     codes = other.encoder(targets.reshape(-1, 784))
