@@ -215,16 +215,18 @@ class NextImagePredictor(keras.Sequential):
         """
         check_count(steps, "steps")
         context, single = check_context(images, self.length)
+        count = -(-steps // self.length)  # rounds, each of at most a whole context of new images
         # Only its length counts: an input, so that loops of any length share what is compiled.
-        rounds = np.zeros(-(-steps // self.length), "float32")
-        chains = self._predict_chains([context, rounds])[:, :steps]
+        rounds = np.zeros(count, "float32")
+        predict_chains = self._predict_chains(-(-steps // count))
+        chains = predict_chains([context, rounds])[:, :steps]
         return chains[0] if single else chains
 
     # Not the model itself but its method, and not assigned but cached: Keras would take a model
     # among the attributes for a layer of this one, to be trained and saved with it.
     @functools.cached_property
-    def _predict_chains(self) -> Callable[[list[np.ndarray]], np.ndarray]:
-        return _Chain(self).predict_on_batch
+    def _predict_chains(self) -> Callable[[int], Callable[[list[np.ndarray]], np.ndarray]]:
+        return functools.cache(lambda images: _Chain(self, images).predict_on_batch)
 
 
 def check_context(images: ArrayLike, length: int) -> tuple[np.ndarray, bool]:
@@ -250,11 +252,16 @@ def check_count(value: int, what: str) -> None:
 
 
 class _Chain(keras.Model):
-    """Feeds a predictor its own answers; a model, so that Keras compiles the whole loop."""
+    """Feeds a predictor its own answers; a model, so that Keras compiles the whole loop.
 
-    def __init__(self, predictor: NextImagePredictor):
+    Args:
+        predictor: Whose answers.
+        images: New images in each round of the loop, at most the predictor's `length`.
+    """
+
+    def __init__(self, predictor: NextImagePredictor, images: int):
         super().__init__(name="chain")
-        self.predictor = predictor
+        self.predictor, self.images = predictor, images
 
     def call(self, inputs):
         context, rounds = inputs  # (n, t, 784), (r,)
@@ -263,15 +270,15 @@ class _Chain(keras.Model):
         weights = [variable.value for variable in self.predictor.trainable_variables]
         state = [variable.value for variable in self.predictor.non_trainable_variables]
 
-        def replace_context(context, _):
-            for _ in range(self.predictor.length):
+        def extend(context, _):
+            for _ in range(self.images):
                 image, _ = self.predictor.stateless_call(weights, state, context, training=False)
                 image = keras.ops.reshape(image, (-1, 1, PIXELS))
                 context = keras.ops.concatenate([context[:, 1:], image], axis=1)
             return context, context
 
-        # Scanning by whole contexts, not by images: what `ops.scan` collects must look like its
-        # state on every backend, and this way each image is kept once.
-        _, contexts = keras.ops.scan(replace_context, context, rounds)  # (r, n, t, 784)
-        images = keras.ops.transpose(contexts, (1, 0, 2, 3))
+        # Scanning by rounds, not by images: what `ops.scan` collects must look like its state, the
+        # context, on every backend, and images that stand in several contexts would be kept often.
+        _, contexts = keras.ops.scan(extend, context, rounds)  # (r, n, t, 784)
+        images = keras.ops.transpose(contexts[:, :, -self.images :], (1, 0, 2, 3))
         return keras.ops.reshape(images, (keras.ops.shape(context)[0], -1, SIDE, SIDE))

@@ -303,8 +303,13 @@ class DigitSequences:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The pixels of some rows of a draw."""
         digits, indices = self.draw(n, number)
-        inputs = flatten(self.images[indices[rows, :-1]])
-        targets = flatten(self.images[indices[rows, -1]]).reshape(-1, SIDE, SIDE)
+        indices = indices[rows]
+        inputs = np.empty((len(indices), indices.shape[1] - 1, SIDE * SIDE), np.float32)
+        targets = np.empty((len(indices), SIDE, SIDE), np.float32)
+        for first in range(0, len(indices), 128):  # in blocks, to need no more memory than these
+            block = slice(first, first + 128)
+            inputs[block] = flatten(self.images[indices[block, :-1]])
+            targets[block] = flatten(self.images[indices[block, -1]]).reshape(-1, SIDE, SIDE)
         if self.damage:
             wanted = range(n)[rows]
             for row, column, image in self._damages(digits, number):
