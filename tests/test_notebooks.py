@@ -1,3 +1,5 @@
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import nbformat
@@ -6,8 +8,16 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-# Small sizes: they show that every cell runs, not that the results are good.
+# Small sizes: they show that every cell runs, not that the results are good. The longest first.
 SMALL = {
+    "notebooks/sharp.ipynb": {
+        "steps": 8,
+        "hand_steps": 3,
+        "writer_steps": 3,
+        "test_sequences": 120,
+        "test_chains": 20,
+        "weights": [1, 2],
+    },
     "main.ipynb": {
         "epochs": 2,
         "steps_per_epoch": 3,
@@ -29,46 +39,37 @@ SMALL = {
         "baseline_sequences": 600,
     },
     "notebooks/other_sequences.ipynb": {"steps": 3, "test_sequences": 120, "chains": 10},
-    "notebooks/sharp.ipynb": {
-        "steps": 8,
-        "hand_steps": 3,
-        "writer_steps": 3,
-        "test_sequences": 120,
-        "test_chains": 20,
-        "weights": [1, 2],
-    },
 }
 # The sampler is a copy of the predictor's LSTM and three networks more.
 LARGEST = {"next_image.keras": 3_000_000, "endless.keras": 3_000_000, "sampler.keras": 8_000_000}
 
 
+def execute(name, folder):
+    """Executes a notebook small, with its pictures and models in a folder of its own."""
+    (folder / "imgs").mkdir()
+    papermill.execute_notebook(
+        ROOT / name,
+        folder / "executed.ipynb",
+        parameters=SMALL[name]
+        | {"images_folder": str(folder / "imgs"), "models_folder": str(folder / "models")},
+        cwd=(ROOT / name).parent,
+        progress_bar=False,
+    )
+    return folder
+
+
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory):
-    """Executes a notebook small, once, with its pictures and models in a folder of its own."""
-    done = {}
-
-    def execute(name):
-        if name not in done:
-            folder = tmp_path_factory.mktemp("notebook")
-            (folder / "imgs").mkdir()
-            with pytest.MonkeyPatch.context() as patch:
-                # One that is trained already reads the digits; sharp.ipynb would choose JAX.
-                patch.setenv("KERAS_BACKEND", "tensorflow")
-                papermill.execute_notebook(
-                    ROOT / name,
-                    folder / "executed.ipynb",
-                    parameters=SMALL[name]
-                    | {
-                        "images_folder": str(folder / "imgs"),
-                        "models_folder": str(folder / "models"),
-                    },
-                    cwd=(ROOT / name).parent,
-                    progress_bar=False,
-                )
-            done[name] = folder
-        return done[name]
-
-    return execute
+    """The folder of an executed notebook; two run at a time, as compiling keeps one core busy."""
+    with pytest.MonkeyPatch.context() as patch:
+        # There a classifier is trained already; sharp.ipynb would choose JAX.
+        patch.setenv("KERAS_BACKEND", "tensorflow")
+        pool = ProcessPoolExecutor(max_workers=2, mp_context=get_context("spawn"))
+        runs = {
+            name: pool.submit(execute, name, tmp_path_factory.mktemp("notebook")) for name in SMALL
+        }
+        yield lambda name: runs[name].result()
+        pool.shutdown(cancel_futures=True)  # where a single notebook was asked for
 
 
 @pytest.mark.parametrize("name", SMALL)
