@@ -149,10 +149,10 @@ def test_half_a_model_is_never_loaded_as_if_it_were_whole(small, tmp_path):
             keras.saving.load_model(path)
 
 
-def losses(folder, *arguments, backend):
+def start(folder, *arguments, backend):
     command = [sys.executable, "-m", "benchmarks.train_distributed", "--folder", str(folder)]
     sizes = ["--batch-size", "32", "--steps-per-epoch", "4", "--epochs", "2", "--dropout", "0"]
-    done = subprocess.run(
+    return subprocess.Popen(
         [*command, *sizes, *arguments],
         cwd=ROOT,
         # Two processes can't share a GPU, and the devices that are counted are those of the CPU.
@@ -164,16 +164,19 @@ def losses(folder, *arguments, backend):
         },
         stdout=subprocess.PIPE,
         text=True,
-        timeout=240,
-        check=True,
     )
-    return json.loads(done.stdout.splitlines()[-1])
+
+
+def results(*processes):
+    return [json.loads(finished(process).splitlines()[-1]) for process in processes]
 
 
 def test_two_processes_have_the_losses_of_one(tmp_path):
     pytest.importorskip("jax")
-    one = losses(tmp_path / "one", backend="jax")
-    two = losses(tmp_path / "two", "--local-processes", "2", backend="jax")
+    one, two = results(
+        start(tmp_path / "one", backend="jax"),
+        start(tmp_path / "two", "--local-processes", "2", backend="jax"),
+    )
     assert (one["processes"], two["processes"]) == (1, 2)
     assert (one["devices"], two["devices"]) == (1, 2)
     np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-5)
@@ -181,12 +184,16 @@ def test_two_processes_have_the_losses_of_one(tmp_path):
 
 def test_two_mirrored_devices_have_the_losses_of_one(tmp_path):
     pytest.importorskip("tensorflow")
-    one = losses(tmp_path / "one", backend="tensorflow")
-    two = losses(tmp_path / "two", "--devices", "2", backend="tensorflow")
+    one, two = results(
+        start(tmp_path / "one", backend="tensorflow"),
+        start(tmp_path / "two", "--devices", "2", backend="tensorflow"),
+    )
     assert (one["devices"], two["devices"]) == (1, 2)
     np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-4)
     # Both go on after their two epochs, from the same state.
-    one = losses(tmp_path / "one", "--epochs", "3", backend="tensorflow")
-    two = losses(tmp_path / "two", "--devices", "2", "--epochs", "3", backend="tensorflow")
+    one, two = results(
+        start(tmp_path / "one", "--epochs", "3", backend="tensorflow"),
+        start(tmp_path / "two", "--devices", "2", "--epochs", "3", backend="tensorflow"),
+    )
     assert len(one["losses"]) == len(two["losses"]) == 1
     np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-4)
