@@ -21,7 +21,8 @@ test: .venv/installed ## run all tests
 	$(RUN) pytest
 
 test-jax: .venv/installed ## run the tests of the models on JAX
-	KERAS_BACKEND=jax $(RUN) pytest tests/test_model.py tests/test_sampler.py tests/test_evaluation.py
+	KERAS_BACKEND=jax $(RUN) pytest tests/test_model.py tests/test_sampler.py tests/test_train.py \
+		tests/test_evaluation.py
 
 lint: .venv/installed ## check style and format
 	$(RUN) ruff check .
@@ -29,9 +30,9 @@ lint: .venv/installed ## check style and format
 
 bench: .venv/installed ## run the benchmarks; make bench QUICK=--quick for a short look
 	$(RUN) benchmarks.drawing $(QUICK)
-	$(RUN) benchmarks.collapse $(QUICK)
-	$(RUN) benchmarks.optimizers $(QUICK)
-	$(RUN) benchmarks.settings $(QUICK)
+	KERAS_BACKEND=jax $(RUN) benchmarks.collapse $(QUICK)
+	KERAS_BACKEND=jax $(RUN) benchmarks.optimizers $(QUICK)
+	KERAS_BACKEND=jax $(RUN) benchmarks.settings $(QUICK)
 	KERAS_BACKEND=jax $(RUN) benchmarks.sampler $(QUICK)
 	$(RUN) benchmarks.building $(QUICK)
 	$(RUN) benchmarks.throughput $(QUICK)

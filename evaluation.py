@@ -1,7 +1,8 @@
 """How good is it: errors beside the best possible one, and a classifier that reads the answers.
 
 Sequences are drawn independently, so no predictor that has seen only the
-training images can beat the mean training image of the right digit: the floor.
+training images can beat, but by chance, the mean training image of the right
+digit: the floor.
 Whether an answer shows the right digit is for a `DigitClassifier` to say, which
 has seen training images only, and averages of them, because answers are soft.
 Floor and classifier are made from the shipped MNIST, whatever is evaluated.

@@ -196,7 +196,7 @@ class NextImagePredictor(keras.Sequential):
     def generate(self, images: ArrayLike, steps: int) -> np.ndarray:
         """Goes on counting: predicts, appends the prediction to the context, predicts again.
 
-        The loop is compiled, anew for another number of sequences or much longer chains.
+        The loop is compiled: the first call for another number of sequences or steps is slower.
 
         Args:
             images: As for `predict_next`.
@@ -216,7 +216,7 @@ class NextImagePredictor(keras.Sequential):
         check_count(steps, "steps")
         context, single = check_context(images, self.length)
         count = -(-steps // self.length)  # rounds, each of at most a whole context of new images
-        # Only its length counts: an input, so that loops of any length share what is compiled.
+        # Only its length counts: an input, so that TensorFlow compiles for all lengths at once.
         rounds = np.zeros(count, "float32")
         predict_chains = self._predict_chains(-(-steps // count))
         chains = predict_chains([context, rounds])[:, :steps]

@@ -7,7 +7,6 @@ batch is made, so millions of sequences cost no more memory than one batch.
 """
 
 import itertools
-from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -91,6 +90,7 @@ def digit_windows(length: int = 4, wrap: bool = False) -> np.ndarray:
     return (first[:, None] + np.arange(length + 1)) % 10
 
 
+DRAW = 1_024  # sequences that a stream draws at once
 KINDS = ("blank", "noise", "wrong")
 
 
@@ -227,7 +227,7 @@ class DigitSequences:
         Raises:
             ValueError: `n` is below 1.
         """
-        return self._read(n, 0)
+        return self._read((n, 0, slice(None)))
 
     def batches(
         self, batch_size: int, *, start: int = 0, shard: tuple[int, int] = (0, 1)
@@ -258,15 +258,26 @@ class DigitSequences:
             raise ValueError(f"no shard {index} of {count} of a batch of {batch_size}")
         if start < 0:
             raise ValueError(f"start is {start}; expected at least 0")
-        rows = slice(index * batch_size // count, (index + 1) * batch_size // count)
+        # A batch is several draws of at most DRAW sequences, and a shard makes only those it has a
+        # part in: its work is the same, however many others share the batch.
+        first, last = index * batch_size // count, (index + 1) * batch_size // count
+        draws = -(-batch_size // DRAW)
+
+        def read(batch: int) -> tuple[np.ndarray, np.ndarray]:
+            parts = []
+            for draw in range(first // DRAW, -(-last // DRAW)):
+                n = min(DRAW, batch_size - draw * DRAW)
+                rows = slice(max(first - draw * DRAW, 0), last - draw * DRAW)
+                parts.append((n, 1 + batch * draws + draw, rows))  # draw 0 is `sample`'s
+            return self._read(*parts)[:2]
 
         def stream():
-            numbers = itertools.count(start + 1)  # draw 0 is `sample`'s
             with ThreadPoolExecutor(max_workers=1) as reader:
-                ahead = deque([reader.submit(self._read, batch_size, next(numbers), rows)])
-                while True:
-                    ahead.append(reader.submit(self._read, batch_size, next(numbers), rows))
-                    yield ahead.popleft().result()[:2]
+                ready = reader.submit(read, start)
+                for batch in itertools.count(start + 1):
+                    ahead = reader.submit(read, batch)
+                    yield ready.result()
+                    ready = ahead
 
         return stream()
 
@@ -298,12 +309,12 @@ class DigitSequences:
         places = rng.integers(self._counts[digits])
         return digits, self._by_digit[self._starts[digits] + places]
 
-    def _read(
-        self, n: int, number: int, rows: slice = slice(None)
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The pixels of some rows of a draw."""
-        digits, indices = self.draw(n, number)
-        indices = indices[rows]
+    def _read(self, *parts: tuple[int, int, slice]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The pixels of some rows of some draws: for each its `n`, its `number` and the rows."""
+        drawn = [self.draw(n, number) for n, number, _ in parts]
+        wanted = [rows for _, _, rows in parts]
+        digits = np.concatenate([drawn[i][0][rows] for i, rows in enumerate(wanted)])
+        indices = np.concatenate([drawn[i][1][rows] for i, rows in enumerate(wanted)])
         inputs = np.empty((len(indices), indices.shape[1] - 1, SIDE * SIDE), np.float32)
         targets = np.empty((len(indices), SIDE, SIDE), np.float32)
         # In blocks so small that what lies between bytes and floats costs neither memory nor time.
@@ -312,31 +323,35 @@ class DigitSequences:
             inputs[block] = flatten(self.images[indices[block, :-1]])
             targets[block] = flatten(self.images[indices[block, -1]]).reshape(-1, SIDE, SIDE)
         if self.damage:
-            wanted = range(n)[rows]
-            for row, column, image in self._damages(digits, number):
-                if wanted.start <= row < wanted.stop:
-                    inputs[row - wanted.start, column] = image
-        return inputs, targets, digits[rows]
+            first = 0
+            for (n, number, rows), (all_digits, _) in zip(parts, drawn, strict=True):
+                rows = range(n)[rows]
+                self._spoil(inputs[first : first + len(rows)], all_digits, number, rows)
+                first += len(rows)
+        return inputs, targets, digits
 
-    def _damages(
-        self, digits: np.ndarray, number: int
-    ) -> Iterator[tuple[int, int, np.ndarray | int]]:
-        """What to spoil in a draw: for each sequence that chance picks, row, column and image."""
+    def _spoil(self, inputs: np.ndarray, digits: np.ndarray, number: int, rows: range) -> None:
+        """Damages, of the sequences of a draw that chance picks, those whose `inputs` these are."""
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(number, 1)))
         share, kinds, positions = self.damage
         length = digits.shape[1] - 1
-        rows = np.flatnonzero(rng.random(len(digits)) < share)
-        columns = rng.choice(range(length) if positions is None else positions, len(rows))
-        kind = rng.choice(kinds, len(rows))
+        hit = np.flatnonzero(rng.random(len(digits)) < share)
+        columns = rng.choice(range(length) if positions is None else positions, len(hit))
+        kind = rng.choice(kinds, len(hit))
         blank, noise, wrong = (kind == name for name in KINDS)
-        yield from zip(rows[blank], columns[blank], itertools.repeat(0))  # endless
         pixels = rng.random((noise.sum(), SIDE * SIDE), np.float32)
-        yield from zip(rows[noise], columns[noise], pixels, strict=True)
         present = np.flatnonzero(self._counts)
-        right = np.searchsorted(present, digits[rows[wrong], columns[wrong]])
+        right = np.searchsorted(present, digits[hit[wrong], columns[wrong]])
         other = present[(right + rng.integers(1, len(present), wrong.sum())) % len(present)]
         chosen = self._by_digit[self._starts[other] + rng.integers(self._counts[other])]
-        yield from zip(rows[wrong], columns[wrong], flatten(self.images[chosen]), strict=True)
+
+        ours = (hit >= rows.start) & (hit < rows.stop)
+        for which, images in (
+            (blank, 0),
+            (noise, pixels[ours[noise]]),
+            (wrong, flatten(self.images[chosen[ours[wrong]]])),
+        ):
+            inputs[hit[which & ours] - rows.start, columns[which & ours]] = images
 
     def mean_target(self) -> np.ndarray:
         """The mean target image, where every predictor should start.

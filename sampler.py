@@ -27,7 +27,7 @@ from quiet import keras
 STEPS = 20  # from noise to code
 GUIDED_FROM = 0.5  # share of the way
 AUTOGUIDANCE = 1.3  # 1: follow the network alone; more: move away from the novice
-TEMPERATURE = 1.03  # of the noise: gives back what guidance takes in variety
+TEMPERATURE = 1.03  # of the noise: draws would vary too little without
 REPEATS = 4  # noises and times for each training image: velocities need the most practice
 
 
@@ -241,7 +241,8 @@ class NextImageSampler(keras.Model):
             n: Draws for each sequence; by default one, without an axis for it.
             guidance: How much to exaggerate, in the second half of the way,
                 what distinguishes this context from none; 1: not at all. More
-                makes digits plainer and less varied (Ho and Salimans, 2022:
+                makes digits plainer; beyond some 1.4, it also takes them away
+                from how real ones look, as a crowd (Ho and Salimans, 2022:
                 Classifier-free diffusion guidance).
             seed: Integer for reproducible draws; `None` draws others each time.
 

