@@ -217,14 +217,19 @@ def test_realism_knows_real_images_copies_and_averages(mnist, test):
     x_train = mnist[0][0]
     _, targets, digits = test.sample(300)
     other = DigitSequences(*mnist[1], seed=5).sample(300)[1]
-    real = realism(targets, other, test)
+    real = realism(np.stack([targets, targets], axis=1), test)
     assert real["frechet"] == pytest.approx(0, abs=1e-3)
     assert real["right"] > 0.97
     assert real["nearest_ratio"] == real["sharpness"] == 1
-    copies = realism(x_train[:300], x_train[300:600], test)
+    copies = realism(x_train[:300, None], test)
     assert copies["nearest"] == copies["nearest_ratio"] == 0
     assert copies["right"] < 0.3  # they are of other digits
     means = Oracle(mnist, digits[:, -1]).predict(None)
-    soft = realism(means, means, test)
+    soft = realism(means[:, None], test)
     assert soft["right"] == 1 and soft["diversity"] == 0 and soft["sharpness"] < 0.8
     assert soft["frechet"] > 3
+    both = realism(np.stack([targets, other], axis=1), test)
+    alone = realism(targets[:, None], test), realism(other[:, None], test)
+    for name in ("frechet", "right", "sharpness", "nearest"):
+        assert both[name] == pytest.approx((alone[0][name] + alone[1][name]) / 2, abs=1e-6)
+    assert 0.8 < both["diversity"] < 1.2

@@ -15,6 +15,7 @@ SMALL = {
         "hand_steps": 3,
         "writer_steps": 3,
         "test_sequences": 120,
+        "test_draws": 2,
         "test_chains": 20,
         "weights": [1, 2],
     },
