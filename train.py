@@ -5,13 +5,14 @@ and its optimizer. The data need no backup: batch number 1,000 of a stream is th
 same whenever it is asked for.
 """
 
+import functools
 import os
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from preprocessing import DigitSequences
+from preprocessing import SIDE, DigitSequences
 from quiet import keras
 
 
@@ -62,7 +63,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     done = epochs_done(folder)
     return model.fit(
-        sequences.batches(batch_size, start=done * steps_per_epoch, shard=shard),
+        _stream(sequences, batch_size, done * steps_per_epoch, shard),
         steps_per_epoch=steps_per_epoch,
         epochs=epochs,
         initial_epoch=done,
@@ -75,6 +76,27 @@ def train(
         ],
         **kwargs,
     )
+
+
+def _stream(sequences: DigitSequences, batch_size: int, start: int, shard: tuple[int, int]):
+    """The batches to train on; for TensorFlow as its own kind of data set.
+
+    In front of a generator, Keras puts a queue that TensorFlow lengthens each
+    time it runs empty, to hundreds of batches in a long epoch. And
+    `MirroredStrategy` divides only batches that say their size among devices.
+    """
+    batches = functools.partial(sequences.batches, batch_size, start=start, shard=shard)
+    stream = batches()  # raises where the arguments are wrong
+    if keras.backend.backend() != "tensorflow":
+        return stream
+    import tensorflow as tf  # only here: the other backends do without
+
+    size, length = batch_size // shard[1], sequences.windows.shape[1] - 1
+    shapes = (size, length, SIDE * SIDE), (size, SIDE, SIDE)
+    data = tf.data.Dataset.from_generator(
+        batches, output_signature=tuple(map(tf.TensorSpec, shapes))
+    )
+    return data.prefetch(1)
 
 
 def epochs_done(folder: str | os.PathLike) -> int:

@@ -12,6 +12,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 WORKS = ("building", "training", "generating")
@@ -30,18 +31,25 @@ def measure(work: str, n: int) -> dict:
     from preprocessing import DigitSequences
 
     (images, labels), _ = load_mnist()
-    stream = DigitSequences(images, labels, seed=0).batches(BATCH)
+    sequences = DigitSequences(images, labels, seed=0)
+    stream = sequences.batches(BATCH)
     if work != "building":
         from model import NextImagePredictor
+        from train import train
+
+        def train_for(steps):
+            with tempfile.TemporaryDirectory() as folder:
+                one = {"epochs": 1, "steps_per_epoch": steps, "batch_size": BATCH, "verbose": 0}
+                train(model, sequences, folder, **one)
 
         model = NextImagePredictor(units=(8, 8))
         model.compile()
         # Compiles, which takes the same seconds for any size.
-        model.fit(stream, steps_per_epoch=2, shuffle=False, verbose=0)
+        train_for(2)
         model.generate(next(stream)[0], 6)
     start = time.perf_counter()
     if work == "training":
-        model.fit(stream, steps_per_epoch=n // BATCH, shuffle=False, verbose=0)
+        train_for(n // BATCH)
     else:
         for _ in range(n // BATCH):
             inputs, _ = next(stream)

@@ -14,7 +14,6 @@ folder, a run goes on; give each run one of its own.
 """
 
 import argparse
-import functools
 import json
 import os
 import subprocess
@@ -82,7 +81,7 @@ from preprocessing import Damage, DigitSequences  # noqa: E402
 from quiet import keras  # noqa: E402
 from train import epochs_done, train  # noqa: E402
 
-scope, Sequences = nullcontext(), DigitSequences
+scope = nullcontext()
 if keras.backend.backend() == "jax":
     if arguments.processes > 1:
         keras.distribution.initialize(arguments.coordinator, arguments.processes, arguments.process)
@@ -98,17 +97,6 @@ else:
     )
     devices, scope = strategy.num_replicas_in_sync, strategy.scope()
 
-    class Sequences(DigitSequences):
-        """Batches that say their size: of others, each device would take a whole one."""
-
-        def batches(self, batch_size, **kwargs):
-            stream = functools.partial(super().batches, batch_size, **kwargs)
-            shapes = (batch_size, self.windows.shape[1] - 1, 784), (batch_size, 28, 28)
-            return tf.data.Dataset.from_generator(
-                stream, output_signature=tuple(map(tf.TensorSpec, shapes))
-            )
-
-
 folder = arguments.folder / str(arguments.process)
 if arguments.processes > 1:
     from jax.experimental import multihost_utils
@@ -120,7 +108,7 @@ if arguments.processes > 1:
     )
 keras.utils.set_random_seed(0)
 (x_train, y_train), _ = load_mnist()
-sequences = Sequences(x_train, y_train, damage=Damage(0.3), seed=0)
+sequences = DigitSequences(x_train, y_train, damage=Damage(0.3), seed=0)
 with scope:
     model = NextImagePredictor(dropout=arguments.dropout)
     model.adapt(sequences.mean_target())
