@@ -82,7 +82,7 @@ def _stream(sequences: DigitSequences, batch_size: int, start: int, shard: tuple
     """The batches to train on; for TensorFlow as its own kind of data set.
 
     In front of a generator, Keras puts a queue that TensorFlow lengthens each
-    time it runs empty, to hundreds of batches in a long epoch. And
+    time it runs empty, to dozens of batches in a long epoch. And
     `MirroredStrategy` divides only batches that say their size among devices.
     """
     batches = functools.partial(sequences.batches, batch_size, start=start, shard=shard)

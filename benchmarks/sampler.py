@@ -20,7 +20,7 @@ from sampler import NextImageSampler
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--quick", action="store_true", help="train for fifty steps")
 arguments = parser.parse_args()
-steps, n, draws = (50, 300, 2) if arguments.quick else (13_000, 3_000, 8)
+steps, n, draws = (50, 300, 2) if arguments.quick else (13_000, 3_000, 4)
 guidances = (1, 1.4, 1.7, 2)
 
 (x_train, y_train), (x_test, y_test) = load_mnist()
