@@ -248,8 +248,10 @@ def plot_growth(
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
     plt.close(figure)
     for ax, curves, what in ((left, seconds, "seconds"), (right, megabytes, "peak memory, MB")):
-        for name, values in curves.items():
-            ax.loglog(sequences, values, marker="o", label=name)
+        for number, (name, values) in enumerate(curves.items()):
+            # Thinner from one to the next: of curves that coincide, each can be seen.
+            style = {"markersize": 10 - 3 * number, "linewidth": 4.5 - 1.5 * number}
+            ax.loglog(sequences, values, marker="o", label=name, **style)
         ax.set_xlabel("sequences")
         ax.set_ylabel(what)
         ax.spines[["top", "right"]].set_visible(False)
