@@ -39,7 +39,7 @@ bench: .venv/installed ## run the benchmarks; make bench QUICK=--quick for a sho
 	$(RUN) benchmarks.generating $(QUICK)
 	KERAS_BACKEND=jax $(RUN) benchmarks.generating $(QUICK)
 	$(RUN) benchmarks.growth $(QUICK)
-	@echo "Wrote benchmarks/results/."
+	@echo "$(if $(QUICK),A short look: nothing written.,Wrote benchmarks/results/.)"
 
 lab: .venv/installed ## open JupyterLab on the notebook
 	$(RUN) jupyter lab main.ipynb

@@ -102,7 +102,8 @@ for way, runs in results.items():
 from benchmarks import report  # noqa: E402
 
 notes = (
-    "Each in a process of its own, medians of five alternating runs, of one for the recipe. "
+    f"Each in a process of its own, medians of {len(results['arrays'])} alternating runs, of one "
+    "for the recipe. "
     "Peak memory includes Python, NumPy and the images; of that of arrays, "
     f"{n * 5 * 784 * 4 / 2**20:.0f} MB are the arrays themselves."
 )

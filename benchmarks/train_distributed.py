@@ -61,21 +61,20 @@ if arguments.local_processes:
             process.kill()
     sys.exit(any(codes))
 
-if arguments.devices:  # before anything has looked for devices
+if arguments.devices:  # before Keras looks for them
     os.environ["XLA_FLAGS"] = (
         os.environ.get("XLA_FLAGS", "")
         + f" --xla_force_host_platform_device_count={arguments.devices}"
     )
-if os.environ.get("KERAS_BACKEND") != "jax":
-    import tensorflow as tf
+    if os.environ.get("KERAS_BACKEND") != "jax":
+        import tensorflow as tf
 
-    if arguments.devices:
         tf.config.set_logical_device_configuration(
             tf.config.list_physical_devices("CPU")[0],
             [tf.config.LogicalDeviceConfiguration()] * arguments.devices,
         )
 
-from data import load_mnist  # noqa: E402  # devices must be set up before Keras looks for them
+from data import load_mnist  # noqa: E402
 from model import NextImagePredictor, make_optimizer  # noqa: E402
 from preprocessing import Damage, DigitSequences  # noqa: E402
 from quiet import keras  # noqa: E402
@@ -90,6 +89,8 @@ if keras.backend.backend() == "jax":
 else:
     if arguments.processes > 1 or keras.backend.backend() != "tensorflow":
         sys.exit("KERAS_BACKEND must be jax, or tensorflow for one process.")
+    import tensorflow as tf
+
     gpus = tf.config.list_physical_devices("GPU") and not arguments.devices
     kind = "GPU" if gpus else "CPU"
     strategy = tf.distribute.MirroredStrategy(
@@ -104,7 +105,7 @@ if arguments.processes > 1:
     multihost_utils.assert_equal(
         epochs_done(folder),
         f"The processes were interrupted in different epochs. All have the same model: copy one's "
-        f"backup folder in {arguments.folder} over those of the others.",
+        f"backup folder in {arguments.folder} over those of the others",
     )
 keras.utils.set_random_seed(0)
 (x_train, y_train), _ = load_mnist()
@@ -123,7 +124,7 @@ with scope:
         steps_per_epoch=arguments.steps_per_epoch,
         batch_size=arguments.batch_size,
         shard=(arguments.process, arguments.processes),
-        verbose=0,
+        verbose=0 if arguments.process else 2,
         callbacks=[
             keras.callbacks.LambdaCallback(
                 on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter())
