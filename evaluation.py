@@ -1,31 +1,24 @@
-"""How good is it: errors beside the best possible one, and a classifier that reads the answers.
+"""How good is it: errors beside the best possible one, and right digits, read by a classifier.
 
 Sequences are drawn independently, so no predictor that has seen only the
 training images can beat, but by chance, the mean training image of the right
-digit: the floor.
-Whether an answer shows the right digit is for a `DigitClassifier` to say, which
-has seen training images only, and averages of them, because answers are soft.
-Floor and classifier are made from the shipped MNIST, whatever is evaluated.
-For a sampler, which draws single images, `realism` compares many of them to
-many real ones.
+digit: the floor. Whether an answer shows the right digit is for the digit
+classifier to say. Floor and classifier are made from the shipped MNIST,
+whatever is evaluated. For a sampler, which draws single images, `realism`
+compares many of them to many real ones.
 """
 
 import functools
-import itertools
-import os
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import scipy.linalg
 
+from classifier import digit_classifier, read_digits
 from data import load_mnist
 from model import NextImagePredictor
 from preprocessing import SIDE, DigitSequences, flatten
 from quiet import keras
 from style import STYLE, style_features
-
-CACHE = Path(__file__).parent / ".cache"
 
 
 def mean_image_floor(targets: np.ndarray, digits: np.ndarray) -> dict:
@@ -59,150 +52,6 @@ def _digit_statistics() -> tuple[np.ndarray, np.ndarray]:
     of_digit = [images[labels == digit] / np.float32(255) for digit in range(10)]
     means = np.stack([images.mean(axis=0) for images in of_digit])
     return means, np.array([images.var(axis=0).mean() for images in of_digit])
-
-
-@keras.saving.register_keras_serializable(package="next_image")
-class DigitClassifier(keras.Sequential):
-    """A small convolutional network that reads a digit, sharp or soft.
-
-    `digit_classifier()` answers with a trained one.
-
-    Example:
-
-    >>> digit_classifier().predict(images).argmax(axis=-1)  # images: (n, 28, 28) in [0, 1]
-    """
-
-    def __init__(self, name: str | None = None):
-        layers = keras.layers
-        seeds = itertools.count()  # of its own: the judge must not depend on what ran before it
-
-        def weights():
-            return {
-                "kernel_initializer": keras.initializers.GlorotUniform(seed=next(seeds)),
-                "use_bias": False,
-            }
-
-        blocks = []
-        for filters in (24, 48):
-            blocks += [
-                layers.Conv2D(filters, 5, **weights()),
-                layers.MaxPooling2D(),
-                layers.BatchNormalization(),
-                layers.ReLU(),
-            ]
-        super().__init__(
-            [
-                keras.Input((SIDE, SIDE)),
-                layers.Reshape((SIDE, SIDE, 1)),
-                *blocks,
-                layers.Flatten(),
-                layers.Dropout(0.5, seed=next(seeds)),
-                layers.Dense(64, **weights()),
-                layers.BatchNormalization(),
-                layers.ReLU(),
-                layers.Dropout(0.2, seed=next(seeds)),
-                layers.Dense(10, activation="softmax", **weights()),
-            ],
-            name=name,
-        )
-
-    def get_config(self) -> dict:
-        return {"name": self.name}
-
-    @classmethod
-    def from_config(cls, config: dict, custom_objects: dict | None = None) -> "DigitClassifier":
-        return cls(**config)
-
-
-@functools.cache
-def digit_classifier() -> DigitClassifier:
-    """The trained digit classifier: from the cache folder, else trained now and kept there.
-
-    Training takes about a minute and sees the training images only. Whoever
-    changes the classifier or its training deletes `.cache/`.
-
-    Returns:
-        A `DigitClassifier`, which reads `float32 (n, 28, 28)` in [0, 1].
-    """
-    classifier = DigitClassifier()
-    weights = CACHE / "digit_classifier.weights.h5"
-    if weights.exists():
-        classifier.load_weights(weights)
-        return classifier
-    print("Training the digit classifier, once (about a minute) …", flush=True)
-    (images, labels), _ = load_mnist()
-    _train_classifier(classifier, images, labels)
-    CACHE.mkdir(exist_ok=True)
-    # Renamed into place when whole: an interrupted or parallel run never leaves half a file.
-    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-        classifier.save_weights(Path(folder) / weights.name)
-        os.replace(Path(folder) / weights.name, weights)
-    return classifier
-
-
-def _train_classifier(classifier: DigitClassifier, images: np.ndarray, labels: np.ndarray) -> None:
-    """Trains on images, and on averages of images of the same digit.
-
-    Predictions are averages, and a classifier that knows sharp digits only can
-    read every average as a 1.
-    """
-    epochs, batch_size = 5, 128
-    steps, soft = len(images) // batch_size, batch_size // 4
-    rng = np.random.default_rng(0)
-    of_digit = [np.flatnonzero(labels == digit) for digit in range(10)]
-
-    def batches():
-        for _ in range(epochs):
-            for chosen in rng.permutation(len(images))[: steps * batch_size].reshape(steps, -1):
-                batch = images[chosen] / np.float32(255)
-                count = 2 ** rng.integers(1, 6)
-                for i, digit in enumerate(labels[chosen[:soft]]):
-                    batch[i] = images[rng.choice(of_digit[digit], count)].mean(axis=0) / 255
-                yield batch, labels[chosen]
-
-    rate = keras.optimizers.schedules.CosineDecay(3e-3, epochs * steps)
-    classifier.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
-    classifier.fit(batches(), steps_per_epoch=steps, epochs=epochs, shuffle=False, verbose=0)
-
-
-def read_digits(images: np.ndarray) -> np.ndarray:
-    """Reads the digit that each image shows, with the trained classifier.
-
-    Args:
-        images: `(..., 28, 28)`, `uint8` or float in [0, 1].
-
-    Returns:
-        Digits, `int (...)`.
-
-    Raises:
-        ValueError: Another shape or dtype, NaN, or values out of range.
-    """
-    return digit_probabilities(images).argmax(axis=-1)
-
-
-def digit_probabilities(images: np.ndarray) -> np.ndarray:
-    """The trained classifier's probability of each digit, for each image.
-
-    The largest tells a guess from an answer: a prediction that mixes two
-    digits, or none, gets less than one that shows a digit plainly.
-
-    Args:
-        images: `(..., 28, 28)`, `uint8` or float in [0, 1].
-
-    Returns:
-        `float32 (..., 10)`, summing to 1.
-
-    Raises:
-        ValueError: Another shape or dtype, NaN, or values out of range.
-
-    Example:
-
-    >>> digit_probabilities(model.predict_next(images)).max(axis=-1)  # confidence, (n,)
-    """
-    flat = flatten(images)
-    classifier = digit_classifier()
-    probabilities = classifier.predict(flat.reshape(-1, SIDE, SIDE), batch_size=1_000, verbose=0)
-    return probabilities.reshape(*flat.shape[:-1], 10)
 
 
 def evaluate(model: NextImagePredictor, test: DigitSequences, n: int = 6_000) -> dict:
@@ -280,6 +129,8 @@ def evaluate_chains(
     """
     starts, expected = _chain_starts(test, steps, n)
     length = test.windows.shape[1] - 1
+    if arguments.get("seed") is not None:  # one stream of noise, from the first block to the last
+        arguments["seed"] = np.random.default_rng(arguments["seed"])
     context = starts.sample(n)[0].reshape(n, length, SIDE, SIDE)
     means, variances = _digit_statistics()
     right, errors = np.empty((n, steps), bool), np.empty(steps)

@@ -1,12 +1,9 @@
 """The predictor: an LSTM reads the images so far and answers with the next one.
 
-Two things keep it from the collapse that the obvious recipe ends in, where
-every input gets the same blurred answer: `adapt` starts the output at the mean
-target image, and the loss sums over pixels instead of averaging them.
+Two things shorten the plateau on which every input gets the same blurred
+answer: `adapt` starts the output at the mean target image, and the loss sums
+over pixels instead of averaging them.
 """
-
-import functools
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,7 +19,7 @@ def summed_squared_error(y_true, y_pred):
     """Squared error summed over the pixels of each image.
 
     Averaged over 784 pixels instead, gradients are 784 times smaller, and
-    learning rates that are usual elsewhere leave the LSTM where it started.
+    SGD and RMSprop hardly move the LSTM in thousands of steps.
 
     Args:
         y_true: Targets `(n, 28, 28)` in [0, 1].
@@ -76,7 +73,6 @@ class NextImagePredictor(keras.Sequential):
     Args:
         length: Images in the context.
         units: Widths of the two LSTM layers.
-        dropout: Share of the input pixels dropped in training.
         name: Name of the model.
 
     Raises:
@@ -99,35 +95,27 @@ class NextImagePredictor(keras.Sequential):
         self,
         length: int = 4,
         units: tuple[int, int] = (128, 128),
-        dropout: float = 0.3,
         name: str | None = None,
     ):
         if length < 1:
             raise ValueError(f"length is {length}; expected at least 1 image")
         if len(units) != 2 or min(units) < 1:
             raise ValueError(f"units are {units}; expected two widths of at least 1")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout is {dropout}; expected at least 0 and less than 1")
         # Unrolled, four steps of a loop become one plain graph, which trains faster.
         super().__init__(
             [
                 keras.Input((length, PIXELS)),
-                keras.layers.LSTM(units[0], return_sequences=True, dropout=dropout, unroll=True),
+                keras.layers.LSTM(units[0], return_sequences=True, unroll=True),
                 keras.layers.LSTM(units[1], unroll=True),
                 keras.layers.Dense(PIXELS, activation="sigmoid"),
                 keras.layers.Reshape((SIDE, SIDE)),
             ],
             name=name,
         )
-        self.length, self.units, self.dropout = length, tuple(units), dropout
+        self.length, self.units = length, tuple(units)
 
     def get_config(self) -> dict:
-        return {
-            "length": self.length,
-            "units": self.units,
-            "dropout": self.dropout,
-            "name": self.name,
-        }
+        return {"length": self.length, "units": self.units, "name": self.name}
 
     @classmethod
     def from_config(cls, config: dict, custom_objects: dict | None = None) -> "NextImagePredictor":
@@ -161,8 +149,12 @@ class NextImagePredictor(keras.Sequential):
             optimizer: By default `make_optimizer("adam")`.
             loss: By default `summed_squared_error`.
             metrics: By default `["mse"]`, the mean squared error per pixel.
-            **kwargs: As for `keras.Model.compile`.
+            **kwargs: As for `keras.Model.compile`. `jit_compile` is on, but
+                for PyTorch: Keras would choose it on a GPU, but it pays on a
+                CPU, too.
         """
+        if keras.backend.backend() != "torch":
+            kwargs.setdefault("jit_compile", True)
         super().compile(
             optimizer=optimizer or make_optimizer("adam"),
             loss=loss or summed_squared_error,
@@ -196,8 +188,6 @@ class NextImagePredictor(keras.Sequential):
     def generate(self, images: ArrayLike, steps: int) -> np.ndarray:
         """Goes on counting: predicts, appends the prediction to the context, predicts again.
 
-        The loop is compiled: the first call for another number of sequences or steps is slower.
-
         Args:
             images: As for `predict_next`.
             steps: Images to generate.
@@ -213,20 +203,39 @@ class NextImagePredictor(keras.Sequential):
         >>> model.generate(images, steps=6).shape  # images: (4, 28, 28)
         (6, 28, 28)
         """
-        check_count(steps, "steps")
-        context, single = check_context(images, self.length)
-        count = -(-steps // self.length)  # rounds, each of at most a whole context of new images
-        # Only its length counts: an input, so that TensorFlow compiles for all lengths at once.
-        rounds = np.zeros(count, "float32")
-        predict_chains = self._predict_chains(-(-steps // count))
-        chains = predict_chains([context, rounds])[:, :steps]
-        return chains[0] if single else chains
+        return generate(self, images, steps)
 
-    # Not the model itself but its method, and not assigned but cached: Keras would take a model
-    # among the attributes for a layer of this one, to be trained and saved with it.
-    @functools.cached_property
-    def _predict_chains(self) -> Callable[[int], Callable[[list[np.ndarray]], np.ndarray]]:
-        return functools.cache(lambda images: _Chain(self, images).predict_on_batch)
+
+def generate(model: keras.Model, images: ArrayLike, steps: int) -> np.ndarray:
+    """Goes on counting with any model that maps `(n, t, 784)` to `(n, 28, 28)`.
+
+    Args:
+        model: Any Keras model of these shapes, ours or not.
+        images: One sequence `(t, 28, 28)` or a batch `(n, t, 28, 28)`: integers
+            in [0, 255] or floats in [0, 1]; or the same flattened,
+            `(t, 784)` or `(n, t, 784)`.
+        steps: Images to generate.
+
+    Returns:
+        `float32 (steps, 28, 28)` in [0, 1]; for a batch `(n, steps, 28, 28)`.
+
+    Raises:
+        ValueError: Another shape or length, NaN, or values out of range, or
+            `steps` below 1.
+
+    Example:
+
+    >>> generate(model, images, steps=6).shape  # images: (4, 28, 28)
+    (6, 28, 28)
+    """
+    check_count(steps, "steps")
+    context, single = check_context(images, model.input_shape[1])  # (n, t, 784)
+    chain = []
+    for _ in range(steps):
+        chain.append(model.predict_on_batch(context))  # `predict` is made for data sets, not loops
+        context = np.concatenate([context[:, 1:], chain[-1].reshape(-1, 1, PIXELS)], axis=1)
+    chains = np.stack(chain, axis=1).astype("float32", copy=False)  # (n, steps, 28, 28)
+    return chains[0] if single else chains
 
 
 def check_context(images: ArrayLike, length: int) -> tuple[np.ndarray, bool]:
@@ -249,36 +258,3 @@ def check_count(value: int, what: str) -> None:
     """Raises a `ValueError` where a number of things is not an integer of at least 1."""
     if not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"{what} is {value}; expected an integer of at least 1")
-
-
-class _Chain(keras.Model):
-    """Feeds a predictor its own answers; a model, so that Keras compiles the whole loop.
-
-    Args:
-        predictor: Whose answers.
-        images: New images in each round of the loop, at most the predictor's `length`.
-    """
-
-    def __init__(self, predictor: NextImagePredictor, images: int):
-        super().__init__(name="chain")
-        self.predictor, self.images = predictor, images
-
-    def call(self, inputs):
-        context, rounds = inputs  # (n, t, 784), (r,)
-        # An LSTM with dropout draws random numbers even when it predicts. Under JAX a loop may not
-        # change state, so the predictor is called as a pure function and its new state forgotten.
-        weights = [variable.value for variable in self.predictor.trainable_variables]
-        state = [variable.value for variable in self.predictor.non_trainable_variables]
-
-        def extend(context, _):
-            for _ in range(self.images):
-                image, _ = self.predictor.stateless_call(weights, state, context, training=False)
-                image = keras.ops.reshape(image, (-1, 1, PIXELS))
-                context = keras.ops.concatenate([context[:, 1:], image], axis=1)
-            return context, context
-
-        # Scanning by rounds, not by images: what `ops.scan` collects must look like its state, the
-        # context, on every backend, and images that stand in several contexts would be kept often.
-        _, contexts = keras.ops.scan(extend, context, rounds)  # (r, n, t, 784)
-        images = keras.ops.transpose(contexts[:, :, -self.images :], (1, 0, 2, 3))
-        return keras.ops.reshape(images, (keras.ops.shape(context)[0], -1, SIDE, SIDE))

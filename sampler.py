@@ -26,7 +26,6 @@ from quiet import keras
 
 STEPS = 20  # from noise to code
 GUIDED_FROM = 0.5  # share of the way
-AUTOGUIDANCE = 1.3  # 1: follow the network alone; more: move away from the novice
 TEMPERATURE = 1.03  # of the noise: draws would vary too little without
 REPEATS = 4  # noises and times for each training image: velocities need the most practice
 
@@ -43,7 +42,6 @@ class NextImageSampler(keras.Model):
     Args:
         predictor: A trained `NextImagePredictor`. The sampler reads with a copy
             of its LSTM layers, which training leaves as they are.
-        train_reader: Train that copy, too: for a predictor that is new.
         codes: Principal components that an image is reduced to.
         units: Width of the velocity network.
         blocks: Its residual blocks.
@@ -70,7 +68,6 @@ class NextImageSampler(keras.Model):
     def __init__(
         self,
         predictor: NextImagePredictor,
-        train_reader: bool = False,
         codes: int = 128,
         units: int = 240,
         blocks: int = 6,
@@ -81,14 +78,10 @@ class NextImageSampler(keras.Model):
         if units < 1 or blocks < 1:
             raise ValueError(f"units is {units} and blocks {blocks}; expected at least 1 each")
         super().__init__(name=name)
-        self.train_reader = train_reader
         self.codes, self.units, self.blocks = codes, units, blocks
         self.length, self.read_by = predictor.length, predictor.get_config()
         layers = keras.layers
-        # Dropout is for readers that still learn.
-        copy = NextImagePredictor.from_config(
-            {**self.read_by, "dropout": predictor.dropout if train_reader else 0}
-        )
+        copy = NextImagePredictor.from_config(self.read_by)
         copy.set_weights(predictor.get_weights())
         self.reader = keras.Sequential(
             [
@@ -100,7 +93,7 @@ class NextImageSampler(keras.Model):
             name="reader",
         )
         for lstm in self.reader.layers[:2]:
-            lstm.trainable = train_reader
+            lstm.trainable = False
         self.encoder = layers.Dense(codes, kernel_initializer="zeros", trainable=False)
         self.encoder.build((None, PIXELS))
         self.velocity = _velocity_network("velocity", codes, predictor.units[-1], units, blocks)
@@ -121,7 +114,6 @@ class NextImageSampler(keras.Model):
     def get_config(self) -> dict:
         return {
             "predictor": self.read_by,
-            "train_reader": self.train_reader,
             "codes": self.codes,
             "units": self.units,
             "blocks": self.blocks,
@@ -230,7 +222,8 @@ class NextImageSampler(keras.Model):
         n: int | None = None,
         *,
         guidance: float = 1.7,
-        seed: int | None = None,
+        autoguidance: float = 1.3,
+        seed: int | np.random.Generator | None = None,
     ) -> np.ndarray:
         """Draws the image that comes next, one or many times.
 
@@ -244,7 +237,11 @@ class NextImageSampler(keras.Model):
                 makes digits plainer; beyond some 1.4, it also takes them away
                 from how real ones look, as a crowd (Ho and Salimans, 2022:
                 Classifier-free diffusion guidance).
-            seed: Integer for reproducible draws; `None` draws others each time.
+            autoguidance: How much to exaggerate what distinguishes the
+                velocity network from the novice, a smaller one that errs more
+                in the same places; 1: not at all.
+            seed: Integer for reproducible draws, or a generator to take the
+                noise from; `None` draws others each time.
 
         Returns:
             `float32 (n, 28, 28)` in [0, 1], for a batch `(b, n, 28, 28)`; both
@@ -252,14 +249,17 @@ class NextImageSampler(keras.Model):
 
         Raises:
             ValueError: Another shape or length, NaN, or values out of range;
-                `n` below 1; a negative or infinite `guidance`.
+                `n` below 1; a negative or infinite `guidance` or `autoguidance`.
 
         Example:
 
         >>> sampler.sample(images, n=16, seed=0).shape  # images: (4, 28, 28)
         (16, 28, 28)
         """
-        return self.generate(images, 1, n, guidance=guidance, seed=seed)[..., 0, :, :]
+        chains = self.generate(
+            images, 1, n, guidance=guidance, autoguidance=autoguidance, seed=seed
+        )
+        return chains[..., 0, :, :]
 
     def generate(
         self,
@@ -268,7 +268,8 @@ class NextImageSampler(keras.Model):
         n: int | None = None,
         *,
         guidance: float = 1.7,
-        seed: int | None = None,
+        autoguidance: float = 1.3,
+        seed: int | np.random.Generator | None = None,
     ) -> np.ndarray:
         """Goes on counting: draws the next image, appends it to the context, draws again.
 
@@ -277,6 +278,7 @@ class NextImageSampler(keras.Model):
             steps: Images to generate in each chain.
             n: Chains for each sequence; by default one, without an axis for it.
             guidance: As for `sample`.
+            autoguidance: As for `sample`.
             seed: As for `sample`.
 
         Returns:
@@ -293,7 +295,8 @@ class NextImageSampler(keras.Model):
         rng = np.random.default_rng(seed)
         chain = []
         for _ in range(steps):
-            chain.append(self.decoder.predict_on_batch(self._codes(context, guidance, rng)[-1]))
+            codes = self._codes(context, guidance, autoguidance, rng)[-1]
+            chain.append(self.decoder.predict_on_batch(codes))
             drawn = chain[-1].reshape(-1, 1, PIXELS)
             context = np.concatenate([context[:, 1:], drawn], axis=1)
         chains = np.stack(chain, axis=1)  # (b n, steps, 28, 28)
@@ -302,13 +305,19 @@ class NextImageSampler(keras.Model):
         return chains[0] if single else chains
 
     def unfold(
-        self, images: ArrayLike, *, guidance: float = 1.7, seed: int | None = None
+        self,
+        images: ArrayLike,
+        *,
+        guidance: float = 1.7,
+        autoguidance: float = 1.3,
+        seed: int | np.random.Generator | None = None,
     ) -> np.ndarray:
         """How noise turns into the next image: each code on its way, decoded.
 
         Args:
             images: As for `sample`.
             guidance: As for `sample`.
+            autoguidance: As for `sample`.
             seed: As for `sample`; the last image is what `sample` draws with it.
 
         Returns:
@@ -319,18 +328,25 @@ class NextImageSampler(keras.Model):
             ValueError: As for `sample`.
         """
         context, single = check_context(images, self.length)
-        codes = self._codes(context, guidance, np.random.default_rng(seed))  # (21, b, c)
+        rng = np.random.default_rng(seed)
+        codes = self._codes(context, guidance, autoguidance, rng)  # (21, b, c)
         unfolded = np.stack([self.decoder.predict_on_batch(code) for code in codes], axis=1)
         return unfolded[0] if single else unfolded
 
-    def _codes(self, context: np.ndarray, guidance: float, rng: np.random.Generator) -> np.ndarray:
+    def _codes(
+        self, context: np.ndarray, guidance: float, autoguidance: float, rng: np.random.Generator
+    ) -> np.ndarray:
         """Codes on their way from noise, `(STEPS + 1, n, c)`."""
-        if not 0 <= guidance < np.inf:
-            raise ValueError(f"guidance is {guidance}; expected a number of at least 0")
-        noise = TEMPERATURE * rng.standard_normal((len(context), self.codes), np.float32)
-        return self._flow([context, noise, np.full((len(context), 1), guidance, np.float32)])
+        for name, weight in {"guidance": guidance, "autoguidance": autoguidance}.items():
+            if not 0 <= weight < np.inf:
+                raise ValueError(f"{name} is {weight}; expected a number of at least 0")
+        n = len(context)
+        noise = TEMPERATURE * rng.standard_normal((n, self.codes), np.float32)
+        weights = np.tile(np.array([guidance, autoguidance], np.float32), (n, 1))  # (n, 2)
+        return self._flow([context, noise, weights])
 
-    # The method, cached, and not the model itself, for the reason given in `NextImagePredictor`.
+    # The method, cached, and not the model itself: Keras would take a model among the attributes
+    # for a layer of this one, to be trained and saved with it.
     @functools.cached_property
     def _flow(self) -> Callable[[list[np.ndarray]], np.ndarray]:
         return _Flow(self).predict_on_batch
@@ -345,7 +361,8 @@ class _Flow(keras.Model):
 
     def call(self, inputs):
         ops = keras.ops
-        context, noise, guidance = inputs  # (n, t, 784), (n, c), (n, 1)
+        context, noise, weights = inputs  # (n, t, 784), (n, c), (n, 2)
+        guidance, autoguidance = weights[:, :1], weights[:, 1:]
         states = self.sampler(context)
 
         def velocities(codes, time):
@@ -355,7 +372,7 @@ class _Flow(keras.Model):
             novice = self.sampler.novice([codes, times, states])
             # Early on, guidance only costs variety (Kynkäänniemi et al., 2024).
             weight = ops.where(times < GUIDED_FROM, 1.0, guidance)
-            return told + (weight - 1) * (told - untold) + (AUTOGUIDANCE - 1) * (told - novice)
+            return told + (weight - 1) * (told - untold) + (autoguidance - 1) * (told - novice)
 
         def step(codes, time):
             first = velocities(codes, time)

@@ -33,8 +33,8 @@ def train(
     In `folder` it keeps `model.keras`, the model after the last whole epoch, and
     `backup/`, from which it goes on. A run that was interrupted ends with the
     same weights as one that was not, where the backend computes the same bits
-    twice (TensorFlow: `enable_op_determinism`). Whoever wants to train anew
-    takes another folder.
+    twice (TensorFlow: `enable_op_determinism`, and `jit_compile=False` in
+    `compile`). Whoever wants to train anew takes another folder.
 
     Args:
         model: A compiled model, a predictor or sampler, in the state in which
@@ -69,7 +69,7 @@ def train(
         initial_epoch=done,
         shuffle=False,  # the stream is random already
         callbacks=[
-            _FreshDropout(sequences.seed),
+            _FreshNoise(sequences.seed),
             keras.callbacks.ModelCheckpoint(folder / "model.keras"),
             _Backup(folder),  # the last word: an epoch whose model was half written is repeated
             *(callbacks or []),
@@ -135,8 +135,9 @@ class _Backup(keras.callbacks.BackupAndRestore):
         os.replace(aside, self._weights_path)
 
 
-class _FreshDropout(keras.callbacks.Callback):
-    """Starts the random numbers anew in each epoch: Keras keeps their state in no backup."""
+class _FreshNoise(keras.callbacks.Callback):
+    """Starts a sampler's noise anew in each epoch: Keras keeps the state of random numbers in no
+    backup."""
 
     def __init__(self, seed: int):
         super().__init__()

@@ -8,8 +8,8 @@ Two machines, run on each with its own number (JAX):
     KERAS_BACKEND=jax python -m benchmarks.train_distributed \
         --coordinator first-machine:9876 --processes 2 --process 0
 
-Every process reads its own shard of each batch; without dropout, the losses are
-those of one process with the same batch size. Called again with the same
+Every process reads its own shard of each batch; the losses are those of one
+process with the same batch size. Called again with the same
 folder, a run goes on; give each run one of its own.
 """
 
@@ -33,7 +33,6 @@ parser.add_argument("--devices", type=int, help="split this CPU into so many vir
 parser.add_argument("--batch-size", type=int, default=256, help="of all processes together")
 parser.add_argument("--steps-per-epoch", type=int, default=100)
 parser.add_argument("--epochs", type=int, default=12)
-parser.add_argument("--dropout", type=float, default=0.3)
 parser.add_argument("--folder", type=Path, default=Path("runs/distributed"))
 arguments = parser.parse_args()
 
@@ -45,7 +44,7 @@ if arguments.local_processes:
         free.bind(("127.0.0.1", 0))
         coordinator = f"127.0.0.1:{free.getsockname()[1]}"
     again = [sys.executable, "-m", "benchmarks.train_distributed"]
-    for name in ("devices", "batch_size", "steps_per_epoch", "epochs", "dropout", "folder"):
+    for name in ("devices", "batch_size", "steps_per_epoch", "epochs", "folder"):
         if getattr(arguments, name) is not None:
             again += [f"--{name.replace('_', '-')}", str(getattr(arguments, name))]
     again += ["--coordinator", coordinator, "--processes", str(arguments.local_processes)]
@@ -111,10 +110,11 @@ keras.utils.set_random_seed(0)
 (x_train, y_train), _ = load_mnist()
 sequences = DigitSequences(x_train, y_train, damage=Damage(0.3), seed=0)
 with scope:
-    model = NextImagePredictor(dropout=arguments.dropout)
+    model = NextImagePredictor()
     model.adapt(sequences.mean_target())
     steps = arguments.steps_per_epoch * arguments.epochs
-    model.compile(make_optimizer("adam", steps=steps))
+    # "auto": not under `MirroredStrategy`, which XLA cannot compile.
+    model.compile(make_optimizer("adam", steps=steps), jit_compile="auto")
     ends = []  # of epochs
     history = train(
         model,

@@ -2,10 +2,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import uniform_filter
 
+from classifier import read_digits
 from evaluation import (
-    DigitClassifier,
-    digit_classifier,
-    digit_probabilities,
     diversity,
     evaluate,
     evaluate_chains,
@@ -13,13 +11,11 @@ from evaluation import (
     frechet_distance,
     mean_image_floor,
     nearest_training_images,
-    read_digits,
     realism,
     sharpness,
     style_agreement,
 )
 from preprocessing import DigitSequences, digit_windows
-from quiet import keras
 
 
 class Oracle:
@@ -46,23 +42,6 @@ def test_the_floor_is_the_error_of_the_mean_training_images(mnist, test):
     sevens = targets[digits[:, -1] == 7]
     assert floor["per_digit"][7] == pytest.approx(np.square(sevens - mean).mean(), rel=1e-5)
     assert floor["overall"] == pytest.approx(np.mean(list(floor["per_digit"].values())), rel=1e-5)
-
-
-def test_the_classifier_reads_sharp_and_soft_digits(mnist):
-    (x_train, y_train), (x_test, y_test) = mnist
-    assert np.mean(read_digits(x_test) == y_test) > 0.985
-    means = np.stack([x_train[y_train == digit].mean(axis=0) / 255 for digit in range(10)])
-    np.testing.assert_array_equal(read_digits(means), np.arange(10))
-    assert read_digits(x_test[:6].reshape(2, 3, 28, 28)).shape == (2, 3)
-
-
-def test_the_classifier_saves_and_loads_as_any_keras_model(mnist, tmp_path):
-    images = mnist[1][0][:5] / np.float32(255)
-    digit_classifier().save(tmp_path / "classifier.keras")
-    loaded = keras.saving.load_model(tmp_path / "classifier.keras")
-    assert isinstance(loaded, DigitClassifier)
-    expected = digit_classifier().predict(images, verbose=0)
-    np.testing.assert_array_equal(loaded.predict(images, verbose=0), expected)
 
 
 def test_an_oracle_stands_on_the_floor_and_is_always_right(mnist, test):
@@ -112,6 +91,24 @@ def test_long_chains_are_measured_in_blocks_that_join(mnist, test):
     np.testing.assert_allclose(measures["errors"], measures["errors"][0], rtol=0.1)
 
 
+def test_the_blocks_of_a_long_chain_share_one_stream_of_noise(mnist):
+    class Noise:
+        """Keeps the random numbers that it is handed, as a sampler does."""
+
+        def __init__(self):
+            self.taken = []
+
+        def generate(self, images, steps, seed):
+            self.taken.append(np.random.default_rng(seed).random(steps))
+            return np.zeros((len(images), steps, 28, 28), "float32")
+
+    endless = DigitSequences(*mnist[1], digit_windows(wrap=True), seed=0)
+    noise = Noise()
+    evaluate_chains(noise, endless, steps=230, n=2, seed=7)
+    expected = np.random.default_rng(7).random(230)
+    np.testing.assert_array_equal(np.concatenate(noise.taken), expected)
+
+
 def test_style_agreement_tells_a_writer_from_a_stranger(mnist):
     class Copier:
         """Answers every step with the last image it read, its own or that of another sequence."""
@@ -129,16 +126,6 @@ def test_style_agreement_tells_a_writer_from_a_stranger(mnist):
     assert min(agreement[0] for agreement in own.values()) > 0.8
     other = style_agreement(Copier(1), paired, n=1_000)
     assert max(abs(agreement[0]) for agreement in other.values()) < 0.2
-
-
-def test_probabilities_tell_a_guess_from_an_answer(mnist):
-    (images, labels), _ = mnist
-    means = np.stack([images[labels == digit].mean(axis=0) / 255 for digit in range(10)])
-    assert digit_probabilities(means).shape == (10, 10)
-    assert digit_probabilities(means).max(axis=-1).min() > 0.9
-    np.testing.assert_allclose(digit_probabilities(means).sum(axis=-1), 1, rtol=1e-5)
-    mixed = np.mean([means[d] for d in (0, 1, 4, 7)], axis=0)
-    assert digit_probabilities(mixed[None]).max() < digit_probabilities(means).max(axis=-1).min()
 
 
 def test_learning_shows_in_the_measures(model, test):
