@@ -8,7 +8,6 @@ batch is made, so millions of sequences cost no more memory than one batch.
 
 import itertools
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -234,8 +233,6 @@ class DigitSequences:
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """An endless stream of freshly drawn batches, for `model.fit`.
 
-        A thread prepares each batch while the one before it is trained on.
-
         Args:
             batch_size: Sequences in a batch.
             start: Number of the first batch, to go on where a stream was left.
@@ -263,23 +260,18 @@ class DigitSequences:
         first, last = index * batch_size // count, (index + 1) * batch_size // count
         draws = -(-batch_size // DRAW)
 
-        def read(batch: int) -> tuple[np.ndarray, np.ndarray]:
-            parts = []
-            for draw in range(first // DRAW, -(-last // DRAW)):
-                n = min(DRAW, batch_size - draw * DRAW)
-                rows = slice(max(first - draw * DRAW, 0), last - draw * DRAW)
-                parts.append((n, 1 + batch * draws + draw, rows))  # draw 0 is `sample`'s
-            return self._read(*parts)[:2]
+        def stream() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            for batch in itertools.count(start):
+                parts = []
+                for draw in range(first // DRAW, -(-last // DRAW)):
+                    n = min(DRAW, batch_size - draw * DRAW)
+                    rows = slice(max(first - draw * DRAW, 0), last - draw * DRAW)
+                    parts.append((n, 1 + batch * draws + draw, rows))  # draw 0 is `sample`'s
+                yield self._read(*parts)[:2]
 
-        def stream():
-            with ThreadPoolExecutor(max_workers=1) as reader:
-                ready = reader.submit(read, start)
-                for batch in itertools.count(start + 1):
-                    ahead = reader.submit(read, batch)
-                    yield ready.result()
-                    ready = ahead
-
-        return stream()
+        return (
+            stream()
+        )  # of its own, so that wrong arguments are refused now, not at its first batch
 
     def draw(self, n: int, number: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Draws sequences as indices into `images`, without touching a pixel.

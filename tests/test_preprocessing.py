@@ -1,6 +1,4 @@
 import itertools
-import threading
-import time
 
 import numpy as np
 import pytest
@@ -326,23 +324,15 @@ def test_a_shard_draws_no_more_for_being_one_of_many(mnist, monkeypatch):
         DigitSequences, "draw", lambda self, n, number: drawn.append(n) or draw(self, n, number)
     )
     sequences = DigitSequences(*mnist[1], seed=0)
-    stream = sequences.batches(100_000, shard=(3, 100))
-    next(stream)
-    stream.close()
-    assert sum(drawn) <= 2 * 2 * 1_024  # two batches, each with a part in two draws at most
+    next(sequences.batches(100_000, shard=(3, 100)))
+    assert sum(drawn) <= 2 * 1_024  # a part in two draws at most
 
 
-def test_a_stream_starts_anywhere_and_leaves_no_thread_behind(mnist):
-    before = threading.active_count()
+def test_a_stream_starts_anywhere(mnist):
     sequences = DigitSequences(*mnist[1], seed=0)
     stream = sequences.batches(4)
     third = [next(stream) for _ in range(3)][2]
     np.testing.assert_array_equal(next(sequences.batches(4, start=2))[0], third[0])
-    stream.close()
-    deadline = time.monotonic() + 5
-    while threading.active_count() > before and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert threading.active_count() <= before
 
 
 @pytest.mark.parametrize(
