@@ -11,7 +11,8 @@ notebook: .venv/installed ## execute main.ipynb, rewriting its outputs, imgs/ an
 	@echo "Wrote main.ipynb, imgs/ and models/."
 
 notebooks: notebook ## execute the deeper studies, too
-	$(EXECUTE) notebooks/collapse.ipynb notebooks
+	$(EXECUTE) notebooks/plateau.ipynb notebooks
+	$(EXECUTE) notebooks/chains.ipynb notebooks
 	$(EXECUTE) notebooks/one_hand.ipynb notebooks
 	$(EXECUTE) notebooks/other_sequences.ipynb notebooks
 	$(EXECUTE) notebooks/sharp.ipynb notebooks
@@ -22,7 +23,7 @@ test: .venv/installed ## run all tests
 
 test-jax: .venv/installed ## run the tests of the models on JAX
 	KERAS_BACKEND=jax $(RUN) pytest tests/test_model.py tests/test_sampler.py tests/test_train.py \
-		tests/test_evaluation.py
+		tests/test_classifier.py tests/test_evaluation.py
 
 lint: .venv/installed ## check style and format
 	$(RUN) ruff check .
@@ -44,8 +45,8 @@ bench: .venv/installed ## run the benchmarks; make bench QUICK=--quick for a sho
 lab: .venv/installed ## open JupyterLab on the notebook
 	$(RUN) jupyter lab main.ipynb
 
-clean: ## remove what was installed, trained and cached here
-	rm -rf .venv .cache .pytest_cache .ruff_cache .hypothesis
+clean: ## remove what was installed and cached here
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -exec rm -rf {} +
 
 .venv/installed: requirements.txt

@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from preprocessing import SIDE, flatten
@@ -152,17 +153,17 @@ def plot_grid(
 def plot_history(
     curves: dict[str, Sequence[float]],
     floor: float,
-    collapse: float,
+    plateau: float,
     *,
     ax: Axes | None = None,
     path: PathLike | None = None,
 ) -> Figure:
-    """Draws learning curves between the best possible error and that of a collapsed predictor.
+    """Draws learning curves between the best possible error and that of one image for all.
 
     Args:
         curves: Mean squared error after each epoch, by name.
         floor: The error of the mean image of the right digit.
-        collapse: The error of one and the same mean image for every input.
+        plateau: The error of one and the same mean image for every input.
         ax: Axis to draw on; by default a figure of its own.
         path: File to save the figure to.
 
@@ -173,8 +174,8 @@ def plot_history(
     for name, errors in curves.items():
         ax.plot(range(1, len(errors) + 1), errors, marker=".", label=name)
     for error, name in (
-        (collapse, "collapse: always the same image"),
-        (floor, "floor: mean image"),
+        (plateau, "plateau: one image for all"),
+        (floor, "floor: mean image of the right digit"),
     ):
         ax.axhline(error, color="0.4", linestyle="--", linewidth=1)
         ax.annotate(
@@ -187,6 +188,58 @@ def plot_history(
     ax.legend(frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
     return _finish(ax.figure, path)
+
+
+def plot_plateau(runs: Sequence[dict], *, path: PathLike | None = None) -> Figure:
+    """Draws how many steps each recipe spends on the plateau, one mark for each seed.
+
+    Args:
+        runs: One dict for each run: its `"optimizer"`, `"recipe"` and size of
+            `"batch"`; at which step `"half"` of the answers were right (`None`:
+            at none), and how many steps were the `"longest"` it was given.
+        path: File to save the figure to.
+
+    Returns:
+        The figure.
+    """
+    optimizers = list(dict.fromkeys(run["optimizer"] for run in runs))
+    recipes = list(dict.fromkeys(run["recipe"] for run in runs))
+    sizes = list(dict.fromkeys(run["batch"] for run in runs))
+    figure, axes = plt.subplots(1, len(optimizers), figsize=(11, 3.6), sharey=True, squeeze=False)
+    for ax, optimizer in zip(axes[0], optimizers, strict=True):
+        for run in runs:
+            if run["optimizer"] != optimizer:
+                continue
+            size, left = sizes.index(run["batch"]), run["half"] is not None
+            height = recipes.index(run["recipe"]) + 0.3 * (size - (len(sizes) - 1) / 2)
+            ax.plot(
+                run["half"] if left else run["longest"], height, marker="o" if left else ">",
+                color=f"C{size}", fillstyle="full" if left else "none", markersize=7, alpha=0.8,
+            )  # fmt: skip
+        ax.set(title=optimizer, xscale="log", xlabel="steps until half of the answers are right")
+        ax.set_yticks(range(len(recipes)), recipes)
+        ax.grid(axis="x", color="0.9")
+        ax.spines[["top", "right", "left"]].set_visible(False)
+        ax.tick_params(axis="y", length=0)
+    axes[0, 0].invert_yaxis()
+    marks = [
+        Line2D([], [], color=f"C{size}", marker="o", linestyle="", label=f"batches of {batch}")
+        for size, batch in enumerate(sizes)
+    ]
+    marks.append(
+        Line2D(
+            [],
+            [],
+            color="0.3",
+            marker=">",
+            fillstyle="none",
+            linestyle="",
+            label="still on the plateau when stopped",
+        )
+    )
+    figure.legend(handles=marks, loc="lower center", ncols=len(marks), frameon=False)
+    figure.tight_layout(rect=(0, 0.08, 1, 1))
+    return _finish(figure, path)
 
 
 def plot_guidance(

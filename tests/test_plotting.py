@@ -12,6 +12,7 @@ from plotting import (
     plot_growth,
     plot_guidance,
     plot_history,
+    plot_plateau,
     plot_predictions,
     plot_sequence,
 )
@@ -33,6 +34,14 @@ FIGURES = {
     "sequence": lambda **kwargs: plot_sequence(INPUTS, IMAGES[4], [0, 1, 2, 3, 4], **kwargs),
     "chain": lambda **kwargs: plot_chain(INPUTS, IMAGES[4:10], **kwargs),
     "history": lambda **kwargs: plot_history({"Adam": [0.06, 0.054]}, 0.0537, 0.0635, **kwargs),
+    "plateau": lambda **kwargs: plot_plateau(
+        [
+            {"optimizer": "adam", "recipe": "plain", "batch": 32, "half": 90, "longest": 1_000},
+            {"optimizer": "adam", "recipe": "both", "batch": 32, "half": 10, "longest": 1_000},
+            {"optimizer": "sgd", "recipe": "plain", "batch": 256, "half": None, "longest": 500},
+        ],
+        **kwargs,
+    ),
     "predictions": lambda **kwargs: plot_predictions(
         [INPUTS, INPUTS], IMAGES[4:6], IMAGES[6:8], **kwargs
     ),
@@ -99,10 +108,22 @@ def test_a_grid_has_titles_for_rows_and_columns():
     np.testing.assert_array_equal(drawn(figure), IMAGES[:6])
 
 
-def test_history_shows_the_floor_and_the_collapse_line():
+def test_history_shows_the_floor_and_the_plateau():
     (ax,) = FIGURES["history"]().axes
     heights = [line.get_ydata()[0] for line in ax.lines]
     assert heights == [0.06, 0.0635, 0.0537]
+
+
+def test_the_plateau_has_a_mark_for_each_run_and_another_for_those_that_never_left():
+    adam, sgd = FIGURES["plateau"]().axes
+    assert (adam.get_title(), sgd.get_title()) == ("adam", "sgd")
+    assert [line.get_xdata()[0] for line in adam.lines] == [90, 10]
+    assert [label.get_text() for label in adam.get_yticklabels()] == ["plain", "both"]
+    assert adam.lines[0].get_ydata() < adam.lines[1].get_ydata()
+    (stopped,) = sgd.lines
+    assert stopped.get_xdata()[0] == 500
+    assert stopped.get_marker() != adam.lines[0].get_marker()
+    assert stopped.get_color() != adam.lines[0].get_color()  # another size of batch
 
 
 def test_the_animation_adds_one_image_a_frame(tmp_path):
