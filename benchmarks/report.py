@@ -1,19 +1,35 @@
-"""Tables of results: printed, and saved as Markdown and JSON with machine, versions and date."""
+"""Tables of results: printed, and saved as Markdown and JSON with date, commit and machine."""
 
 import datetime
 import json
 import os
 import platform
+import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from quiet import keras
 
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
 
 
 def machine() -> dict:
-    """What a reader has to know to compare figures."""
+    """What a reader has to know to compare figures, or to measure them again."""
+
+    def git(*arguments: str) -> str:
+        # Without --git-dir, git would also find a repository that the project merely lies in.
+        command = ["git", "--git-dir=.git", *arguments]
+        return subprocess.check_output(
+            command, cwd=ROOT, stderr=subprocess.DEVNULL, text=True
+        ).strip()
+
+    try:
+        commit = git("rev-parse", "--short", "HEAD")
+        if git("status", "--porcelain", "-uno", "--", "*.py"):
+            commit += " and changes"
+    except (OSError, subprocess.CalledProcessError):
+        commit = "unknown"
     versions = {}
     for package in ("numpy", "keras", "tensorflow", "jax", "torch", "pandas"):
         try:
@@ -22,6 +38,7 @@ def machine() -> dict:
             continue
     return {
         "date": datetime.date.today().isoformat(),
+        "commit": commit,
         "cpu": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
         "python": platform.python_version(),
         **versions,

@@ -1,3 +1,4 @@
+import re
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -87,12 +88,50 @@ def test_runs_from_top_to_bottom(executed, name):
     assert not [output.text for output in outputs if output.get("name") == "stderr"]
 
 
-def test_the_notebooks_draw_every_picture_that_the_readme_shows(executed):
+def pictures_in(text):
+    """Names of the pictures that a text has by path, `imgs/` or `{images_folder}/`."""
+    return set(re.findall(r'[("](?:\.\./)?(?:imgs|\{images_folder\})/([\w-]+\.\w+)', text))
+
+
+def shown_by(notebook):
+    """Names of the pictures in its text, and in those of its cells that display one."""
+    shown = set()
+    for cell in notebook.cells:
+        kinds = [kind for output in cell.get("outputs", ()) for kind in output.get("data", ())]
+        if cell.cell_type == "markdown" or any(kind.startswith("image/") for kind in kinds):
+            shown |= pictures_in(cell.source)
+    return shown
+
+
+def test_the_notebooks_draw_every_picture(executed):
     drawn = {path.name for name in SMALL for path in (executed(name) / "imgs").glob("*")}
     assert drawn == {path.name for path in (ROOT / "imgs").iterdir()}
     assert {f"{name}{n}.png" for name in ("sgd", "rmsprop", "adam") for n in range(6)} <= drawn
-    readme = (ROOT / "README.md").read_text()
-    assert not [name for name in drawn if f"(imgs/{name})" not in readme]
+
+
+def test_readme_or_a_notebook_shows_every_picture():
+    pictures = {path.name for path in (ROOT / "imgs").iterdir()}
+    shown = pictures_in((ROOT / "README.md").read_text())
+    assert not sorted(shown - pictures)
+    for name in SMALL:
+        shown |= shown_by(nbformat.read(ROOT / name, as_version=4))
+    assert not sorted(pictures - shown)
+
+
+def test_a_picture_that_a_notebook_only_writes_is_not_shown():
+    new = nbformat.v4
+    picture = new.new_output("display_data", {"image/png": "", "text/plain": "<Figure>"})
+    text = new.new_output("stream", text="imgs/printed.png")
+    cells = [
+        new.new_markdown_cell("![text](../imgs/text.png), and imgs/mentioned.png"),
+        new.new_code_cell('Image(filename="imgs/embedded.gif")', outputs=[picture]),
+        new.new_code_cell('plot(path=f"{images_folder}/drawn.png")', outputs=[picture]),
+        new.new_code_cell('plot(path=f"{images_folder}/written.png")', outputs=[text]),
+        new.new_code_cell('plot(path=f"{images_folder}/{name}.png")', outputs=[picture]),
+    ]
+    shown = shown_by(new.new_notebook(cells=cells))
+    assert shown == {"text.png", "embedded.gif", "drawn.png"}
+    assert pictures_in("![a](imgs/a.png), imgs/b.png") == {"a.png"}
 
 
 def test_the_models_that_ship_are_small(executed):
