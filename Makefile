@@ -31,15 +31,14 @@ lint: .venv/installed ## check style and format
 
 bench: .venv/installed ## run the benchmarks; make bench QUICK=--quick for a short look
 	$(RUN) benchmarks.drawing $(QUICK)
-	KERAS_BACKEND=jax $(RUN) benchmarks.collapse $(QUICK)
-	KERAS_BACKEND=jax $(RUN) benchmarks.optimizers $(QUICK)
-	KERAS_BACKEND=jax $(RUN) benchmarks.settings $(QUICK)
-	KERAS_BACKEND=jax $(RUN) benchmarks.sampler $(QUICK)
 	$(RUN) benchmarks.building $(QUICK)
-	$(RUN) benchmarks.throughput $(QUICK)
 	$(RUN) benchmarks.generating $(QUICK)
 	KERAS_BACKEND=jax $(RUN) benchmarks.generating $(QUICK)
+	$(RUN) benchmarks.throughput $(QUICK)
 	$(RUN) benchmarks.growth $(QUICK)
+	KERAS_BACKEND=jax $(RUN) benchmarks.plateau $(QUICK)
+	KERAS_BACKEND=jax $(RUN) benchmarks.training $(QUICK)
+	KERAS_BACKEND=jax $(RUN) benchmarks.sampler $(QUICK)
 	@echo "$(if $(QUICK),A short look: nothing written.,Wrote benchmarks/results/.)"
 
 lab: .venv/installed ## open JupyterLab on the notebook

@@ -1,26 +1,19 @@
-"""Building 33,000 sequences: ours against the row-by-row data-frame recipe. Time and peak memory.
+"""Building 33,000 sequences, ours and in the usual ways: time and peak memory.
 
 python -m benchmarks.building [--quick]
 
-The recipe keeps images as lists in a pandas frame and, for every window and
-every index, selects the images of each digit by label and appends one row.
+The data-frame recipe keeps images as lists in a pandas frame and, for every
+window and every index, selects the images of each digit by label and appends one row.
 """
 
-import argparse
 import json
-import resource
+import statistics
 import sys
 import time
 
 import numpy as np
 
-WAYS = ("recipe", "arrays", "indices")
-
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--quick", action="store_true", help="330 sequences, once")
-parser.add_argument("--way", choices=WAYS, help="build one way, in this process")
-parser.add_argument("--sequences", type=int, default=33_000)
-arguments = parser.parse_args()
+from benchmarks.timing import apart, command_line, peak_memory, spread
 
 
 def recipe(images, labels, n):
@@ -39,72 +32,69 @@ def recipe(images, labels, n):
     return np.array(rows["input"].tolist()), np.array(rows["target"].tolist())
 
 
-def build(way: str, images, labels, n: int):
+def plain_numpy(images, labels, n):
+    rng = np.random.default_rng(0)
+    of_digit = [np.flatnonzero(labels == digit) for digit in range(10)]
+    inputs = np.empty((n, 4, 784), np.float32)
+    targets = np.empty((n, 28, 28), np.float32)
+    size = n // 6
+    for first in range(6):
+        rows = slice(first * size, (first + 1) * size)
+        for place in range(4):
+            chosen = rng.choice(of_digit[first + place], size)
+            inputs[rows, place] = images[chosen].reshape(size, 784)
+        targets[rows] = images[rng.choice(of_digit[first + 4], size)]
+    inputs /= 255
+    targets /= 255
+    return inputs, targets
+
+
+def ours(images, labels, n):
     from preprocessing import DigitSequences
 
-    if way == "recipe":
-        return recipe(images, labels, n)
-    sequences = DigitSequences(images, labels, seed=0)
-    return sequences.sample(n) if way == "arrays" else sequences.draw(n)
+    return DigitSequences(images, labels, seed=0).sample(n)
 
 
-def measure(way: str, n: int) -> dict:
-    from data import load_mnist
-
-    images, labels = load_mnist()[0]
-    build(way, images, labels, 60)  # what is slow only the first time, like imports, is not timed
-    start = time.perf_counter()
-    built = build(way, images, labels, n)
-    seconds = time.perf_counter() - start
-    assert len(built[0]) == n
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"seconds": seconds, "peak": peak}
-
+WAYS = {"data-frame recipe": recipe, "NumPy": plain_numpy, "ours, arrays": ours}
+arguments = command_line(__doc__, "330 sequences, once", WAYS)
+n = 330 if arguments.quick else 33_000
 
 if arguments.way:
-    print(json.dumps(measure(arguments.way, arguments.sequences)))
+    from data import load_mnist
+
+    build = WAYS[arguments.way]
+    images, labels = load_mnist()[0]
+    build(images, labels, 60)  # what is slow only the first time, like imports, is not timed
+    start = time.perf_counter()
+    built = build(images, labels, n)
+    seconds = time.perf_counter() - start
+    assert len(built[0]) == n
+    print(json.dumps({"seconds": seconds, "peak": peak_memory()}))
     sys.exit()
 
-# Only now, to keep them out of the memory that is measured.
-import statistics  # noqa: E402
-import subprocess  # noqa: E402
+slow, *fast = WAYS
+runs = apart("building", [slow], 1)  # minutes long: it needs no median
+runs |= apart("building", fast, 1 if arguments.quick else 5)
 
-n = 330 if arguments.quick else arguments.sequences
-results = {way: [] for way in WAYS}
-for run in range(1 if arguments.quick else 5):
-    for way in WAYS:
-        if way == "recipe" and run:
-            continue  # minutes long; what varies by milliseconds does not matter there
-        command = [sys.executable, "-m", "benchmarks.building"]
-        command += ["--way", way, "--sequences", str(n)]
-        out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-        results[way].append(json.loads(out))
-median = {
-    way: {key: statistics.median(run[key] for run in runs) for key in ("seconds", "peak")}
-    for way, runs in results.items()
-}
+# Only now, since it brings Keras: on Linux a process starts with the peak memory of its parent.
+from benchmarks import report  # noqa: E402
+
 rows = []
-for way, runs in results.items():
-    seconds = [run["seconds"] for run in runs]
+for way, found in runs.items():
+    seconds = [run["seconds"] for run in found]
+    faster = runs[slow][0]["seconds"] / statistics.median(seconds)
+    peak = statistics.median(run["peak"] for run in found)
     rows.append(
         {
             "way": way,
-            "sequences": n,
-            "seconds": f"{median[way]['seconds']:.4f}",
-            "from, to": f"{min(seconds):.4f}, {max(seconds):.4f}",
-            "times faster": f"{median['recipe']['seconds'] / median[way]['seconds']:,.0f}",
-            "peak memory": f"{median[way]['peak']:.0f} MB",
-            "share of memory": f"{median[way]['peak'] / median['recipe']['peak']:.2f}",
+            **spread("seconds", seconds, "{:.3g}"),
+            "times faster": f"{faster:,.0f}",
+            "peak memory": f"{peak:,.0f} MB",
         }
     )
-# Only now: a new process on Linux starts with the peak memory of the one that started it, and this
-# brings Keras.
-from benchmarks import report  # noqa: E402
-
 notes = (
-    f"Each in a process of its own, medians of {len(results['arrays'])} alternating runs, of one "
-    "for the recipe. "
-    "Peak memory includes Python, NumPy and the images; of that of arrays, "
-    f"{n * 5 * 784 * 4 / 2**20:.0f} MB are the arrays themselves."
+    f"{n:,} sequences, each time in a process of its own; medians of {len(found)} alternating "
+    "runs, but for the recipe, which ran once. Peak memory includes Python, NumPy and the images; "
+    f"the arrays themselves are {n * 5 * 784 * 4 / 2**20:.0f} MB of it."
 )
 report.save("building", "Building sequences", rows, notes, arguments.quick)

@@ -1,62 +1,53 @@
-"""Generating chains of six steps: one `predict` call for each step, against `generate`.
+"""Generating chains of six steps: `generate`, beside loops over the ways to call a Keras model.
 
 python -m benchmarks.generating [--quick]
 """
 
-import argparse
 import statistics
-import time
+from functools import partial
 
 import numpy as np
 
 from benchmarks import report
+from benchmarks.timing import command_line, spread, timed
 from data import load_mnist
-from model import keras
+from model import generate
 from preprocessing import DigitSequences
+from quiet import keras
 
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--quick", action="store_true", help="three rounds instead of eleven")
-quick = parser.parse_args().quick
-
+quick = command_line(__doc__, "three rounds instead of eleven").quick
 predictor = keras.saving.load_model("models/next_image.keras")
 _, (images, labels) = load_mnist()
 test = DigitSequences(images, labels, windows=[[0, 1, 2, 3, 4]], seed=0)
 
 
-def step_by_step(context):
+def loop(answer, context):
     chain = []
     for _ in range(6):
-        chain.append(predictor.predict(context, verbose=0))
+        chain.append(np.asarray(answer(context)))
         context = np.concatenate([context[:, 1:], chain[-1].reshape(-1, 1, 784)], axis=1)
     return np.stack(chain, axis=1)
 
 
-def at_once(context):
-    return predictor.generate(context, steps=6)
-
-
-ways = {"`predict` for each step": step_by_step, "`generate`": at_once}
 rows = []
 for count in (1, 1_000):
     context = test.sample(count)[0]
-    np.testing.assert_allclose(at_once(context), step_by_step(context), atol=1e-5)  # and compiles
-    seconds = {way: [] for way in ways}
-    for _ in range(3 if quick else 11):
-        for way, chains in ways.items():
-            start = time.perf_counter()
-            chains(context)
-            seconds[way].append(time.perf_counter() - start)
-    slow = statistics.median(seconds["`predict` for each step"])
+    ways = {
+        "`predict`": partial(loop, partial(predictor.predict, verbose=0), context),
+        "`model(x)`": partial(loop, predictor, context),
+        "`predict_on_batch`": partial(loop, predictor.predict_on_batch, context),
+        "ours, `generate`": partial(generate, predictor, context, steps=6),
+    }
+    for chains in ways.values():  # compiles, too
+        np.testing.assert_allclose(chains(), ways["`predict_on_batch`"](), atol=1e-5)
+    seconds = timed(ways, rounds=3 if quick else 11)
+    bare = statistics.median(seconds["`predict_on_batch`"])
     for way, times in seconds.items():
+        milliseconds = spread("milliseconds", [1_000 * value for value in times], "{:,.1f}")
+        ratio = f"{statistics.median(times) / bare:.2f}"
         rows.append(
-            {
-                "chains": count,
-                "way": way,
-                "milliseconds": f"{statistics.median(times) * 1e3:.1f}",
-                "from, to": f"{min(times) * 1e3:.1f}, {max(times) * 1e3:.1f}",
-                "times faster": f"{slow / statistics.median(times):.1f}",
-            }
+            {"chains": count, "way": way, **milliseconds, "times `predict_on_batch`": ratio}
         )
-notes = f"Medians of {len(times)} alternating rounds."
+notes = f"Medians of {len(times)} alternating rounds. All but ours are bare loops over a call."
 name = f"generating_{keras.backend.backend()}"
 report.save(name, "Generating six-step chains", rows, notes, quick, module="generating")

@@ -48,7 +48,11 @@ def machine() -> dict:
 
 def table(rows: list[dict]) -> str:
     """Rows with the same keys as a Markdown table."""
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *(map(str, row.values()) for row in rows)]
+    cells = [
+        [f"{cell:,.10g}" if isinstance(cell, int | float) else str(cell) for cell in row.values()]
+        for row in rows
+    ]
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *cells]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

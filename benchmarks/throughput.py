@@ -2,51 +2,68 @@
 
 python -m benchmarks.throughput [--quick]
 
-Every run is a process of its own, and the ways take turns.
+Plain Keras has Keras' own settings and learns from 30,720 sequences as arrays,
+or from our stream; ours is what the README shows. All have the same layers.
 """
 
-import argparse
-import itertools
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 from importlib.util import find_spec
+from types import SimpleNamespace
 
-import numpy as np
+from benchmarks import report
+from benchmarks.timing import apart, command_line, spread
+from classifier import read_digits
+from data import load_mnist
+from model import NextImagePredictor, make_optimizer
+from preprocessing import DigitSequences
+from quiet import keras
 
-WAYS = {
-    "plain Keras, TensorFlow": "tensorflow",
-    "plain Keras, TensorFlow, batches of 256": "tensorflow",
+PLAIN = "plain Keras, batches of 256"
+BACKENDS = {  # of each way
+    "plain Keras, batches of 32, TensorFlow": "tensorflow",  # as many as by default
+    f"{PLAIN}, TensorFlow": "tensorflow",
+    "plain Keras, our stream of 256, TensorFlow": "tensorflow",
     "ours, TensorFlow": "tensorflow",
+    f"{PLAIN}, JAX": "jax",
     "ours, JAX": "jax",
-    "the same network, PyTorch": "torch",
-}
-BATCH = 256
-
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--quick", action="store_true", help="one short run of each")
-parser.add_argument("--way", choices=WAYS, help="measure one way, in this process")
-parser.add_argument("--limit", type=float, default=60, help="seconds to reach 99 %% in")
-arguments = parser.parse_args()
+} | ({"the same network, PyTorch": "torch"} if find_spec("torch") else {})
+CHUNK = 10_240  # sequences from one look at the answers to the next
+arguments = command_line(__doc__, "one run of each, of ten seconds", BACKENDS)
+limit = 10 if arguments.quick else 30
+(x_train, y_train), (x_test, y_test) = load_mnist()
+train = DigitSequences(x_train, y_train, seed=0)
+inputs, _, digits = DigitSequences(x_test, y_test, seed=1).sample(1_200)
 
 
-def measure(way: str, limit: float) -> dict:
-    """Trains in chunks of 10,240 sequences; the first, which compiles, is not timed."""
-    from data import load_mnist
-    from evaluation import read_digits
-    from model import NextImagePredictor, make_optimizer
-    from preprocessing import DigitSequences
-    from quiet import keras
+class Watch(keras.callbacks.Callback):
+    """Notes the seconds of each chunk, and of all until 99 % of the digits are right."""
 
-    (x_train, y_train), (x_test, y_test) = load_mnist()
-    train, test = DigitSequences(x_train, y_train, seed=0), DigitSequences(x_test, y_test, seed=1)
-    inputs, _, digits = test.sample(1_200)
-    keras.utils.set_random_seed(0)
-    chunk = 40 * BATCH
-    if way.startswith("plain"):
+    def on_train_begin(self, logs=None):
+        self.seconds, self.reached = [], float("inf")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.start = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seconds.append(time.perf_counter() - self.start)
+        spent = sum(self.seconds)
+        if spent < min(limit, self.reached):
+            answers = self.model.predict(inputs, batch_size=600, verbose=0)
+            if (read_digits(answers) == digits[:, -1]).mean() >= 0.99:
+                self.reached = spent
+        enough = len(self.seconds) > 6 and spent > self.reached
+        self.model.stop_training = enough or (len(self.seconds) > 1 and spent > limit)
+
+
+def train_in_keras(way: str, watch: Watch) -> None:
+    if way.startswith("ours"):
+        model = NextImagePredictor()
+        model.adapt(train.mean_target())
+        model.compile(make_optimizer("adam"))
+    else:
         model = keras.Sequential(
             [
                 keras.Input((4, 784)),
@@ -57,180 +74,70 @@ def measure(way: str, limit: float) -> dict:
             ]
         )
         model.compile("adam", "mse")
-        arrays = train.sample(chunk)[:2]
-        size = BATCH if way.endswith("256") else None  # by default 32
-
-        def step():
-            model.fit(*arrays, batch_size=size, verbose=0)
-    elif way.startswith("ours"):
-        model = NextImagePredictor()
-        model.adapt(train.mean_target())
-        model.compile(make_optimizer("adam"))
-        stream = train.batches(BATCH)
-
-        def step():
-            model.fit(stream, steps_per_epoch=chunk // BATCH, shuffle=False, verbose=0)
+    size = 32 if "batches of 32" in way else 256
+    run = {"steps_per_epoch": CHUNK // size, "epochs": 1_000, "callbacks": [watch], "verbose": 0}
+    if "batches" in way:
+        model.fit(*train.sample(30_720)[:2], batch_size=size, **run)
     else:
-        model, step = torch_training(train, chunk)
-    step()
-    rates, spent, reached = [], 0.0, None
-    while spent < limit and (reached is None or len(rates) < 6):
-        start = time.perf_counter()
-        step()
-        seconds = time.perf_counter() - start
-        rates.append(chunk / seconds)
-        spent += seconds
-        if reached is None:
-            answers = model.predict(inputs, batch_size=600, verbose=0)
-            if np.mean(read_digits(np.asarray(answers)) == digits[:, -1]) >= 0.99:
-                reached = spent + seconds  # the first chunk, untimed, at the pace of this one
-    found = {
-        "rate": statistics.median(rates),
-        "reached": reached,
-        "large products": matmul_rate(2_048, 2_048, 2_048),
-        "our products": matmul_rate(BATCH, 784, 512),  # the largest of the LSTM's
-    }
-    if way.startswith("ours"):
-        batch = next(stream)
-        numbers = itertools.count(1)
-        found["parts"] = {  # milliseconds
-            "prepare": median_ms(lambda: train._read((BATCH, next(numbers), slice(None)))),
-            "forward": median_ms(lambda: model.predict_on_batch(batch[0])),
-            "step": median_ms(lambda: model.train_on_batch(*batch)),
-            "fit": 1_000 * BATCH / found["rate"],
-        }
-    return found
+        model.fit(train.batches(256), shuffle=False, **run)
 
 
-def median_ms(work) -> float:
-    """Milliseconds that some work takes; the first three times, which compile, are not counted."""
-    times = []
-    for _ in range(43):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return 1_000 * statistics.median(times[3:])
-
-
-def torch_training(train, chunk):
-    """The same network, loss and optimizer in PyTorch, in a plain loop."""
+def train_in_torch(watch: Watch) -> None:
+    """The same network, with our start, loss and optimizer, in a plain loop."""
     import torch
 
-    class Predictor(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.lstm = torch.nn.LSTM(784, 128, num_layers=2, batch_first=True)
-            self.dense = torch.nn.Linear(128, 784)
-            self.dropout = torch.nn.Dropout(0.3)
+    def answer(images):
+        return torch.sigmoid(dense(lstm(images)[0][:, -1])).reshape(-1, 28, 28)
 
-        def forward(self, inputs):
-            states, _ = self.lstm(self.dropout(inputs))
-            return torch.sigmoid(self.dense(states[:, -1]))
-
-        def predict(self, inputs, **_):
-            with torch.no_grad():
-                self.eval()
-                answers = self(torch.from_numpy(inputs)).reshape(-1, 28, 28).numpy()
-                self.train()
-            return answers
-
-    torch.manual_seed(0)
-    model = Predictor()
-    mean = np.clip(train.mean_target().reshape(-1), 1e-4, 1 - 1e-4)
-    model.dense.bias.data = torch.from_numpy(np.log(mean / (1 - mean)))
-    optimizer = torch.optim.Adam(model.parameters(), 4e-3)
-    stream = train.batches(BATCH)
-
-    def step():
-        for _ in range(chunk // BATCH):
-            inputs, targets = map(torch.from_numpy, next(stream))
-            error = model(inputs) - targets.reshape(-1, 784)
+    lstm = torch.nn.LSTM(784, 128, num_layers=2, batch_first=True)
+    dense = torch.nn.Linear(128, 784)
+    dense.bias.data = torch.from_numpy(train.mean_target()).flatten().logit(eps=1e-4)
+    optimizer = torch.optim.Adam([*lstm.parameters(), *dense.parameters()], 4e-3, eps=1e-7)
+    predict = lambda x, **_: answer(torch.from_numpy(x)).detach().numpy()  # noqa: E731
+    model = SimpleNamespace(predict=predict, stop_training=False)
+    watch.set_model(model)
+    watch.on_train_begin()
+    stream = train.batches(256)
+    while not model.stop_training:
+        watch.on_epoch_begin(0)
+        for _ in range(CHUNK // 256):
+            images, targets = map(torch.from_numpy, next(stream))
             optimizer.zero_grad()
-            error.square().sum(dim=1).mean().backward()
+            (answer(images) - targets).square().sum(dim=(1, 2)).mean().backward()
             optimizer.step()
-
-    return model, step
-
-
-def matmul_rate(rows: int, inner: int, columns: int) -> float:
-    """Floating-point operations a second in products of float32 matrices of a size."""
-    from quiet import keras
-
-    rng = np.random.default_rng(0)
-    a = keras.ops.convert_to_tensor(rng.random((rows, inner), np.float32))
-    b = keras.ops.convert_to_tensor(rng.random((inner, columns), np.float32))
-    seconds = []
-    for _ in range(23):
-        start = time.perf_counter()
-        keras.ops.convert_to_numpy(keras.ops.matmul(a, b))
-        seconds.append(time.perf_counter() - start)
-    return 2 * rows * inner * columns / min(seconds[3:])
+        watch.on_epoch_end(0)
 
 
 if arguments.way:
-    print(json.dumps(measure(arguments.way, arguments.limit)))
+    assert keras.backend.backend() == BACKENDS[arguments.way]
+    keras.utils.set_random_seed(0)
+    watch = Watch()
+    if BACKENDS[arguments.way] == "torch":
+        train_in_torch(watch)
+    else:
+        train_in_keras(arguments.way, watch)
+    print(json.dumps({"seconds": watch.seconds, "reached": watch.reached}))
     sys.exit()
 
-from benchmarks import report  # noqa: E402  # the backend of the measuring processes is their own
-
-ways = [way for way, package in WAYS.items() if find_spec(package)]
-results = {way: [] for way in ways}
-for _ in range(1 if arguments.quick else 5):
-    for way in ways:
-        # PyTorch runs outside Keras; the digits are read with the default backend.
-        backend = WAYS[way] if WAYS[way] != "torch" else "tensorflow"
-        seconds = "5" if arguments.quick else "30"
-        out = subprocess.run(
-            [sys.executable, "-m", "benchmarks.throughput", "--way", way, "--limit", seconds],
-            env={**os.environ, "KERAS_BACKEND": backend},
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        ).stdout
-        results[way].append(json.loads(out.splitlines()[-1]))
-
-# Two for each multiply-add: the LSTMs for each of four images, and the dense layer. Backward costs
-# twice that, but for the gradient of the images, which nobody needs.
-operations = 2 * (3 * (4 * (784 + 3 * 128) * 512 + 128 * 784) - 4 * 784 * 512)
-limit, ours = (
-    max(run[size] for runs in results.values() for run in runs)
-    for size in ("large products", "our products")
-)
-plain = statistics.median(run["rate"] for run in results[ways[0]])
-rows = []
-for way, runs in results.items():
-    rates = [run["rate"] for run in runs]
-    reached = [run["reached"] for run in runs]
-    rate = statistics.median(rates)
-    rows.append(
-        {
-            "way": way,
-            "sequences a second": f"{rate:,.0f}",
-            "from, to": f"{min(rates):,.0f}, {max(rates):,.0f}",
-            "times plain": f"{rate / plain:.2f}",
-            "share of the machine's matrix products": f"{rate * operations / limit:.0%}",
-            "seconds to 99 % right digits": "never"
-            if None in reached
-            else f"{statistics.median(reached):.1f}",
-        }
-    )
+rounds = 1 if arguments.quick else 3
+runs = apart("throughput", BACKENDS, rounds, BACKENDS)
+rates, rows = {}, []
+for way, found in runs.items():
+    rates[way] = [CHUNK / statistics.median(run["seconds"][1:]) for run in found]
+for way, found in runs.items():
+    plain = rates.get(f"{PLAIN}, {way.split(', ')[-1]}")
+    ratio = plain and statistics.median(rates[way]) / statistics.median(plain)
+    row = {
+        "way": way,
+        **spread("sequences a second", rates[way], "{:,.0f}"),
+        "times plain": f"{ratio:.2f}" if ratio else "",
+        **spread("seconds to 99 %", [run["reached"] for run in found], "{:.1f}"),
+        "first chunk, seconds": f"{statistics.median(run['seconds'][0] for run in found):.1f}",
+    }
+    rows.append({name: cell.replace("inf", f"not in {limit} s") for name, cell in row.items()})
 notes = (
-    f"Medians of {len(runs)} runs. A sequence takes {operations / 1e6:.1f} million floating-point "
-    f"operations forward and back; the machine does {limit / 1e9:.0f} billion a second in products "
-    "of large matrices. Plain: default `fit` on arrays, averaged loss, no start "
-    f"at the mean; *never*: not in {seconds} seconds."
+    f"Medians of {rounds} alternating rounds, each run in a process of its own. *Times plain*: "
+    f"beside {PLAIN}, on the same backend. *Seconds to 99 %* right digits are all that training "
+    f"took, with the first chunk of {CHUNK:,} sequences, which compiles."
 )
-for way, runs in results.items():
-    if "parts" in runs[0]:
-        parts = [run["parts"] for run in runs]
-        ms = {part: statistics.median(run[part] for run in parts) for part in parts[0]}
-        ideal, likely = (1_000 * BATCH * operations / rate for rate in (limit, ours))
-        notes += (
-            f"\n\nWhere the time goes, {way}: a batch in `fit` takes {ms['fit']:.1f} ms. Products "
-            f"alone would take {ideal:.1f} ms at the rate of large ones, {likely:.1f} ms at that "
-            f"of the LSTM's own, {BATCH} x 784 by 784 x 512. Step by step: the forward pass "
-            f"{ms['forward']:.1f} ms, with backward pass and optimizer {ms['step']:.1f} ms. "
-            f"To prepare a batch, which a thread does meanwhile, takes {ms['prepare']:.2f} ms, "
-            f"{ms['prepare'] / ms['fit']:.0%} of its time in `fit`."
-        )
 report.save("throughput", "Training", rows, notes, arguments.quick)
