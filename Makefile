@@ -37,6 +37,7 @@ bench: .venv/installed ## run the benchmarks; make bench QUICK=--quick for a sho
 	$(RUN) benchmarks.throughput $(QUICK)
 	$(RUN) benchmarks.growth $(QUICK)
 	KERAS_BACKEND=jax $(RUN) benchmarks.plateau $(QUICK)
+	KERAS_BACKEND=jax $(RUN) benchmarks.plateau_causes $(QUICK)
 	KERAS_BACKEND=jax $(RUN) benchmarks.training $(QUICK)
 	KERAS_BACKEND=jax $(RUN) benchmarks.sampler $(QUICK)
 	@echo "$(if $(QUICK),A short look: nothing written.,Wrote benchmarks/results/.)"
