@@ -30,6 +30,7 @@ def machine() -> dict:
             commit += " and changes"
     except (OSError, subprocess.CalledProcessError):
         commit = "unknown"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     versions = {}
     for package in ("numpy", "keras", "tensorflow", "jax", "torch", "pandas"):
         try:
@@ -39,7 +40,7 @@ def machine() -> dict:
     return {
         "date": datetime.date.today().isoformat(),
         "commit": commit,
-        "cpu": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        "cpu": f"{cores} of {os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
         "python": platform.python_version(),
         **versions,
         "backend": keras.backend.backend(),

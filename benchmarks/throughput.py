@@ -32,7 +32,7 @@ BACKENDS = {  # of each way
 } | ({"the same network, PyTorch": "torch"} if find_spec("torch") else {})
 CHUNK = 10_240  # sequences from one look at the answers to the next
 arguments = command_line(__doc__, "one run of each, of ten seconds", BACKENDS)
-limit = 10 if arguments.quick else 90
+limit = 10 if arguments.quick else 30
 (x_train, y_train), (x_test, y_test) = load_mnist()
 train = DigitSequences(x_train, y_train, seed=0)
 inputs, _, digits = DigitSequences(x_test, y_test, seed=1).sample(1_200)
