@@ -205,7 +205,9 @@ def plot_plateau(runs: Sequence[dict], *, path: PathLike | None = None) -> Figur
     optimizers = list(dict.fromkeys(run["optimizer"] for run in runs))
     recipes = list(dict.fromkeys(run["recipe"] for run in runs))
     sizes = list(dict.fromkeys(run["batch"] for run in runs))
-    figure, axes = plt.subplots(1, len(optimizers), figsize=(11, 3.6), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(
+        1, len(optimizers), figsize=(11, 3.6), sharex=True, sharey=True, squeeze=False
+    )
     for ax, optimizer in zip(axes[0], optimizers, strict=True):
         for run in runs:
             if run["optimizer"] != optimizer:
@@ -234,7 +236,7 @@ def plot_plateau(runs: Sequence[dict], *, path: PathLike | None = None) -> Figur
             marker=">",
             fillstyle="none",
             linestyle="",
-            label="still on the plateau when stopped",
+            label="stopped before that",
         )
     )
     figure.legend(handles=marks, loc="lower center", ncols=len(marks), frameon=False)
