@@ -206,7 +206,7 @@ def plot_plateau(runs: Sequence[dict], *, path: PathLike | None = None) -> Figur
     recipes = list(dict.fromkeys(run["recipe"] for run in runs))
     sizes = list(dict.fromkeys(run["batch"] for run in runs))
     figure, axes = plt.subplots(
-        1, len(optimizers), figsize=(11, 3.6), sharex=True, sharey=True, squeeze=False
+        1, len(optimizers), figsize=(9.5, 3.8), sharex=True, sharey=True, squeeze=False
     )
     for ax, optimizer in zip(axes[0], optimizers, strict=True):
         for run in runs:
@@ -218,7 +218,7 @@ def plot_plateau(runs: Sequence[dict], *, path: PathLike | None = None) -> Figur
                 run["half"] if left else run["longest"], height, marker="o" if left else ">",
                 color=f"C{size}", fillstyle="full" if left else "none", markersize=7, alpha=0.8,
             )  # fmt: skip
-        ax.set(title=optimizer, xscale="log", xlabel="steps until half of the answers are right")
+        ax.set(title=optimizer, xscale="log")
         ax.set_yticks(range(len(recipes)), recipes)
         ax.grid(axis="x", color="0.9")
         ax.spines[["top", "right", "left"]].set_visible(False)
@@ -239,6 +239,7 @@ def plot_plateau(runs: Sequence[dict], *, path: PathLike | None = None) -> Figur
             label="stopped before that",
         )
     )
+    figure.supxlabel("steps until half of the answers are right", y=0.1, fontsize=10)
     figure.legend(handles=marks, loc="lower center", ncols=len(marks), frameon=False)
     figure.tight_layout(rect=(0, 0.08, 1, 1))
     return _finish(figure, path)
