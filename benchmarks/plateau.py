@@ -105,11 +105,12 @@ def pin(cores: multiprocessing.Queue) -> None:
 
 def in_parallel(work, settings: list) -> list:
     """Does some work for each setting, in processes that have one core each."""
+    own = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count())
     context = multiprocessing.get_context("spawn")
     cores = context.Queue()
-    for core in range(os.cpu_count()):
+    for core in own:
         cores.put(core)
-    pool = {"max_workers": os.cpu_count(), "mp_context": context}
+    pool = {"max_workers": len(own), "mp_context": context}
     with ProcessPoolExecutor(**pool, initializer=pin, initargs=(cores,)) as processes:
         return list(processes.map(work, settings))
 
