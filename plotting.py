@@ -208,6 +208,7 @@ def plot_plateau(runs: Sequence[dict], *, path: PathLike | None = None) -> Figur
     figure, axes = plt.subplots(
         1, len(optimizers), figsize=(9.5, 3.8), sharex=True, sharey=True, squeeze=False
     )
+    plt.close(figure)
     for ax, optimizer in zip(axes[0], optimizers, strict=True):
         for run in runs:
             if run["optimizer"] != optimizer:
