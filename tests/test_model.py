@@ -236,3 +236,28 @@ def test_predictions_of_anything(model, images, steps):
         batch = images.shape[:1] if images.shape[0] != 4 or images.ndim == 4 else ()
         assert found.shape == (*batch, *shape, 28, 28)
         assert np.isfinite(found).all() and found.min() >= 0 and found.max() <= 1
+
+
+@st.composite
+def sequences(draw):
+    """One sequence of images or a batch, of any dtype that can hold them, with drawn values."""
+    dtype = np.dtype(draw(st.sampled_from(["u1", "i1", "i4", "i8", "u8", "f2", "f4", "f8"])))
+    white = 1 if dtype.kind == "f" else min(255, np.iinfo(dtype).max)
+    shape = draw(st.sampled_from([(4, 28, 28), (2, 4, 28, 28), (4, 784), (2, 4, 784)]))
+    values = draw(hnp.arrays(np.float64, 16, elements=st.floats(0, 1)))
+    return np.resize(values * white, shape).astype(dtype)
+
+
+@settings(max_examples=100, deadline=timedelta(seconds=20))
+@given(images=sequences(), steps=st.integers(1, 3))
+def test_every_sequence_of_images_is_answered(model, images, steps):
+    white = 1 if images.dtype.kind == "f" else 255
+    context = (images / np.float64(white)).astype("float32").reshape(-1, 4, 784)
+    expected = model.predict_on_batch(context)
+    if len(images) == 4:
+        expected = expected[0]
+    found = model.predict_next(images)
+    np.testing.assert_allclose(found, expected, atol=1e-6, strict=True)
+    chain = model.generate(images, steps)
+    assert chain.shape == (*found.shape[:-2], steps, 28, 28) and chain.dtype == np.float32
+    np.testing.assert_allclose(chain[..., 0, :, :], found, atol=1e-6)
