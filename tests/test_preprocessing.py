@@ -163,6 +163,17 @@ def test_batches_never_end_and_never_repeat_a_draw(seed):
     assert len(set(drawn)) == 51
 
 
+def test_a_seed_means_the_same_images_everywhere_and_for_ever():
+    """Measurements name their seeds: what was drawn for them must come again."""
+    sequences = DigitSequences(IMAGES, LABELS, damage=Damage(1, ["wrong"]), seed=0)
+    digits, indices = sequences.draw(3)
+    assert digits.tolist() == [[5, 6, 7, 8, 9], [4, 5, 6, 7, 8], [0, 1, 2, 3, 4]]
+    assert indices.tolist() == [[95, 86, 27, 18, 119], [54, 85, 76, 117, 8], [50, 91, 52, 33, 74]]
+    inputs, targets = next(sequences.batches(2))
+    assert number_of(targets.reshape(2, 784)).tolist() == [7, 98]
+    assert number_of(inputs).tolist() == [[43, 24, 78, 76], [54, 55, 77, 97]]
+
+
 def test_different_seeds_draw_differently():
     draws = [
         DigitSequences(IMAGES, LABELS, seed=s).sample(50)[0].tobytes() for s in (0, 1, None, None)
@@ -315,6 +326,12 @@ def test_damage_hits_the_share_asked_for_and_any_place():
     # Binomial: five standard deviations either way.
     assert abs(hit.sum() - 1_200) < 5 * np.sqrt(4_000 * 0.3 * 0.7)
     assert np.all(np.abs(hit.sum(axis=0) - 300) < 5 * np.sqrt(300))
+
+
+@pytest.mark.parametrize("share", [0, 1])
+def test_all_or_none_can_be_damaged(share):
+    spoiled, whole, _ = damaged_and_whole(Damage(share, ["noise"]))
+    assert (spoiled != whole).any(axis=(1, 2)).sum() == share * 200
 
 
 def test_damage_is_drawn_afresh_for_every_batch_and_repeats_with_the_seed():
