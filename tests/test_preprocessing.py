@@ -334,6 +334,14 @@ def test_all_or_none_can_be_damaged(share):
     assert (spoiled != whole).any(axis=(1, 2)).sum() == share * 200
 
 
+def test_any_image_of_any_other_digit_can_be_the_wrong_one():
+    wrong = DigitSequences(IMAGES, LABELS, [[3, 1]], damage=Damage(1, ["wrong"]), seed=0)
+    counts = np.bincount(number_of(wrong.sample(10_800)[0][:, 0]), minlength=120)
+    assert not counts[LABELS == 3].any()
+    # Binomial with mean 10,800 / 9 / 12; six standard deviations either way.
+    assert np.all(np.abs(counts[LABELS != 3] - 100) < 6 * np.sqrt(100))
+
+
 def test_damage_is_drawn_afresh_for_every_batch_and_repeats_with_the_seed():
     spoil = Damage(1, ["noise"])
     first, again = (DigitSequences(IMAGES, LABELS, damage=spoil, seed=3).batches(8) for _ in "ab")
