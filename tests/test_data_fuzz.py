@@ -4,6 +4,7 @@ import io
 import itertools
 import os
 import pickle
+import re
 import tempfile
 import zipfile
 from datetime import timedelta
@@ -39,6 +40,11 @@ def npz(compress=True, **changes) -> bytes:
 
 
 PACKED, PLAIN = npz(), npz(compress=False)
+
+
+def entries(content: bytes) -> list[int]:
+    """Where the entries of an archive's table of contents start."""
+    return [match.start() for match in re.finditer(b"PK\1\2", content)]
 
 
 @pytest.fixture(scope="module")
@@ -103,11 +109,10 @@ def test_one_flipped_bit_never_changes_what_is_loaded(path, content, place, bit)
 @few
 @given(content=st.sampled_from([PACKED, PLAIN]), date=st.binary(min_size=4, max_size=4))
 def test_whatever_the_date_in_a_file_it_loads(path, content, date):
-    content, start = bytearray(content), 0
-    while (start := content.find(b"PK\1\2", start)) >= 0:  # the table of contents, entry by entry
-        content[start + 12 : start + 16] = date
-        start += 1
-    must_load(path, bytes(content))
+    redated = bytearray(content)
+    for entry in entries(content):
+        redated[entry + 12 : entry + 16] = date
+    must_load(path, bytes(redated))
 
 
 @few
@@ -183,6 +188,17 @@ def test_a_bomb_is_not_unpacked(path, monkeypatch):
                     member.write(bytes(784 * 784))
     assert path.stat().st_size < 20_000
     with pytest.raises(ValueError, match=r"mnist\.npz: .* unpack to [0-9,]+ bytes"):
+        load_mnist(path)
+
+
+def test_a_gigabyte_is_the_most_that_is_unpacked(path):
+    content, first = bytearray(PLAIN), entries(PLAIN)[0]
+    sizes = [int.from_bytes(PLAIN[entry + 24 : entry + 28], "little") for entry in entries(PLAIN)]
+    for total, answer in ((2**30, must_load), (2**30 + 1, must_be_refused)):
+        claim = total - sum(sizes[1:])
+        content[first + 24 : first + 28] = claim.to_bytes(4, "little")
+        answer(path, bytes(content))
+    with pytest.raises(ValueError, match="unpack to 1,073,741,825 bytes"):
         load_mnist(path)
 
 
