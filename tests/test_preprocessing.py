@@ -217,7 +217,7 @@ def test_every_image_drawn_is_one_of_those_given_and_none_of_the_others(mnist, t
 
 
 def test_mean_target_is_the_mean_over_windows_of_the_digit_means():
-    windows = [[0, 1], [2, 1], [3, 4]]
+    windows = [[0, 5, 1], [2, 5, 1], [3, 5, 4]]
     mean = DigitSequences(IMAGES, LABELS, windows).mean_target()
     ones, fours = IMAGES[LABELS == 1].mean(axis=0), IMAGES[LABELS == 4].mean(axis=0)
     np.testing.assert_allclose(mean, (2 * ones + fours) / 3 / 255, rtol=1e-6)
