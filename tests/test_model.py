@@ -183,6 +183,7 @@ def test_bad_arguments_are_refused(model, images):
 def test_other_sizes_work_and_come_back_from_the_config(images, length, units):
     model = NextImagePredictor(length, units, name="short")
     assert model.name == "short"
+    assert tuple(layer.units for layer in model.layers[:2]) == units
     assert model.generate(images[:, :length], steps=5).shape == (6, 5, 28, 28)
     copy = NextImagePredictor.from_config(model.get_config())
     assert copy.get_config() == model.get_config()
