@@ -1,7 +1,12 @@
 import pytest
+from hypothesis import settings
 
 from data import load_mnist
 from preprocessing import DigitSequences
+
+# A busy machine is no fault of the code: only where a hang would be one do tests set a deadline.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session")

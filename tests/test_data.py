@@ -1,3 +1,4 @@
+import builtins
 import hashlib
 import pickle
 import subprocess
@@ -38,6 +39,19 @@ def test_the_shipped_file_is_mnist_to_the_byte(mnist, split, kind, header, md5):
     assert hashlib.md5(idx).hexdigest() == md5
 
 
+def test_the_shipped_file_is_opened_for_reading_only(monkeypatch):
+    """It may lie where the user cannot write."""
+    modes, real_open = [], open
+
+    def spy(file, mode="r", *arguments, **options):
+        modes.append(mode)
+        return real_open(file, mode, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "open", spy)
+    load_mnist()
+    assert not any(set(mode) & set("wax+") for mode in modes)
+
+
 def test_a_changed_shipped_file_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(data, "SHIPPED", write(tmp_path / "mnist.npz"))
     with pytest.raises(ValueError, match=r"mnist\.npz: SHA-256"):
@@ -65,7 +79,11 @@ def test_reads_any_file_of_the_same_layout(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"y_test": None}, "lacks y_test"),
+        ({"y_test": None}, "lacks y_test;"),
+        (
+            {"x_test": None, "y_test": None},
+            "lacks x_test, y_test; expected x_train, y_train, x_test, y_test",
+        ),
         ({"x_train": np.zeros((20, 28, 27), np.uint8)}, r"x_train is uint8 \(20, 28, 27\)"),
         ({"x_train": np.zeros((20, 784), np.uint8)}, r"x_train is uint8 \(20, 784\)"),
         ({"x_train": np.zeros((20, 28, 28), np.float32)}, "x_train is float32"),
@@ -74,8 +92,14 @@ def test_reads_any_file_of_the_same_layout(tmp_path):
         ({"y_test": np.zeros(20, np.int64)}, "y_test is int64"),
         ({"y_test": np.full(20, 10, np.uint8)}, "label 10"),
         ({"x_test": np.zeros((19, 28, 28), np.uint8)}, "19 images but 20 labels in test"),
-        ({"y_train": np.minimum(np.arange(20) % 10, 8).astype(np.uint8)}, "no train image of"),
-        ({"x_test": np.zeros((0, 28, 28), np.uint8), "y_test": np.zeros(0, np.uint8)}, "no test"),
+        (
+            {"y_train": np.minimum(np.arange(20) % 10, 8).astype(np.uint8)},
+            "no train image of digit 9",
+        ),
+        (
+            {"x_test": np.zeros((0, 28, 28), np.uint8), "y_test": np.zeros(0, np.uint8)},
+            "no test image of digit 0, 1, 2, 3, 4, 5, 6, 7, 8, 9",
+        ),
     ],
 )
 def test_a_bad_file_is_named_with_its_fault(tmp_path, changes, fault):

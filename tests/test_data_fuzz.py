@@ -1,8 +1,10 @@
 """Bad input, in quantity: whatever comes, there is an answer or a documented error, and soon."""
 
 import io
+import itertools
 import os
 import pickle
+import re
 import tempfile
 import zipfile
 from datetime import timedelta
@@ -22,19 +24,27 @@ many = settings(
     deadline=timedelta(seconds=5),  # a hang is a fault
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+few = settings(many, max_examples=300)
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 
+LABELS = np.arange(10, dtype=np.uint8)
+IMAGES = np.arange(7_840, dtype=np.uint32).reshape(10, 28, 28).astype(np.uint8)
+ARRAYS = dict(zip(KEYS, (IMAGES, LABELS, IMAGES[::-1], LABELS[::-1]), strict=True))
+
+
 def npz(compress=True, **changes) -> bytes:
-    labels = np.arange(10, dtype=np.uint8)
-    images = np.arange(7_840, dtype=np.uint32).reshape(10, 28, 28).astype(np.uint8)
-    arrays = dict(zip(KEYS, (images, labels, images, labels), strict=True)) | changes
     file = io.BytesIO()
-    (np.savez_compressed if compress else np.savez)(file, **arrays)
+    (np.savez_compressed if compress else np.savez)(file, **ARRAYS | changes)
     return file.getvalue()
 
 
 PACKED, PLAIN = npz(), npz(compress=False)
+
+
+def entries(content: bytes) -> list[int]:
+    """Where the entries of an archive's table of contents start."""
+    return [match.start() for match in re.finditer(b"PK\1\2", content)]
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +53,30 @@ def path():
         yield Path(folder) / "mnist.npz"
 
 
-def load(path: Path, content: bytes) -> None:
+def load(path: Path, content: bytes) -> tuple:
     path.write_bytes(content)
+    return load_mnist(path)
+
+
+def must_be_refused(path: Path, content: bytes) -> None:
+    with pytest.raises(ValueError, match=r"mnist\.npz"):  # names the file
+        load(path, content)
+
+
+def must_load(path: Path, content: bytes, expected: dict = ARRAYS) -> None:
+    found = itertools.chain(*load(path, content))
+    for key, array in zip(KEYS, found, strict=True):
+        assert array.dtype == np.uint8
+        np.testing.assert_array_equal(array, expected[key])
+
+
+def may_be_refused(path: Path, content: bytes) -> None:
     try:
-        (x_train, y_train), (x_test, y_test) = load_mnist(path)
+        splits = load(path, content)
     except ValueError as error:
-        assert "mnist.npz" in str(error)  # names the file
+        assert "mnist.npz" in str(error)
         return
-    for images, labels in ((x_train, y_train), (x_test, y_test)):
+    for images, labels in splits:
         assert images.dtype == labels.dtype == np.uint8
         assert images.shape == (len(labels), 28, 28)
         assert set(range(10)) == set(labels.tolist())
@@ -65,7 +91,38 @@ def test_flipped_bits(path, content, flips):
     content = bytearray(content)
     for place, bit in flips:
         content[place % len(content)] ^= 1 << bit
-    load(path, bytes(content))
+    may_be_refused(path, bytes(content))
+
+
+@few
+@given(content=st.sampled_from([PACKED, PLAIN]), place=st.integers(0, 2**31), bit=st.integers(0, 7))
+def test_one_flipped_bit_never_changes_what_is_loaded(path, content, place, bit):
+    flipped = bytearray(content)
+    flipped[place % len(content)] ^= 1 << bit
+    try:
+        load(path, bytes(flipped))
+    except ValueError:
+        return
+    must_load(path, bytes(flipped))
+
+
+@few
+@given(content=st.sampled_from([PACKED, PLAIN]), date=st.binary(min_size=4, max_size=4))
+def test_whatever_the_date_in_a_file_it_loads(path, content, date):
+    redated = bytearray(content)
+    for entry in entries(content):
+        redated[entry + 12 : entry + 16] = date
+    must_load(path, bytes(redated))
+
+
+@few
+@given(comment=st.binary(max_size=300), other=st.binary(max_size=300))
+def test_a_comment_and_further_members_do_not_matter(path, comment, other):
+    content = io.BytesIO(PACKED)
+    with zipfile.ZipFile(content, "a") as archive:
+        archive.comment = comment
+        archive.writestr("other", other)
+    must_load(path, content.getvalue())
 
 
 @many
@@ -77,8 +134,8 @@ def test_flipped_bits(path, content, flips):
 )
 def test_truncated_and_interrupted_by_junk(path, content, start, stop, junk):
     start, stop = sorted((start % len(content), stop % len(content)))
-    load(path, content[:start] + junk + content[stop:])
-    load(path, content[:start])
+    may_be_refused(path, content[:start] + junk + content[stop:])
+    must_be_refused(path, content[:start])
 
 
 @many
@@ -90,13 +147,30 @@ def test_truncated_and_interrupted_by_junk(path, content, start, stop, junk):
     ),
 )
 def test_foreign_arrays(path, key, array):
-    load(path, npz(**{key: array}))
+    must_be_refused(path, npz(**{key: array}))
+
+
+@few
+@given(
+    others=st.tuples(*[st.lists(st.integers(0, 9), max_size=5)] * 2),
+    seed=st.integers(0, 2**32),
+    order=st.sampled_from("CF"),
+    compress=st.booleans(),
+)
+def test_all_arrays_of_the_right_form_are_loaded_as_they_are(path, others, seed, order, compress):
+    rng = np.random.default_rng(seed)
+    arrays = {}
+    for split, more in zip(("train", "test"), others, strict=True):
+        labels = rng.permutation([*range(10), *more]).astype(np.uint8)
+        images = rng.integers(256, size=(len(labels), 28, 28), dtype=np.uint8)
+        arrays |= {f"x_{split}": np.asarray(images, order=order), f"y_{split}": labels}
+    must_load(path, npz(compress, **arrays), arrays)
 
 
 @many
 @given(content=st.binary(max_size=300))
 def test_no_archive_at_all(path, content):
-    load(path, content)
+    must_be_refused(path, content)
 
 
 def test_a_bomb_is_not_unpacked(path, monkeypatch):
@@ -114,6 +188,17 @@ def test_a_bomb_is_not_unpacked(path, monkeypatch):
                     member.write(bytes(784 * 784))
     assert path.stat().st_size < 20_000
     with pytest.raises(ValueError, match=r"mnist\.npz: .* unpack to [0-9,]+ bytes"):
+        load_mnist(path)
+
+
+def test_a_gigabyte_is_the_most_that_is_unpacked(path):
+    content, first = bytearray(PLAIN), entries(PLAIN)[0]
+    sizes = [int.from_bytes(PLAIN[entry + 24 : entry + 28], "little") for entry in entries(PLAIN)]
+    for total, answer in ((2**30, must_load), (2**30 + 1, must_be_refused)):
+        claim = total - sum(sizes[1:])
+        content[first + 24 : first + 28] = claim.to_bytes(4, "little")
+        answer(path, bytes(content))
+    with pytest.raises(ValueError, match="unpack to 1,073,741,825 bytes"):
         load_mnist(path)
 
 

@@ -15,7 +15,7 @@ from evaluation import (
     sharpness,
     style_agreement,
 )
-from preprocessing import DigitSequences, digit_windows
+from preprocessing import Damage, DigitSequences, digit_windows
 
 
 class Oracle:
@@ -45,8 +45,9 @@ def test_the_floor_is_the_error_of_the_mean_training_images(mnist, test):
 
 
 def test_an_oracle_stands_on_the_floor_and_is_always_right(mnist, test):
-    digits = test.sample(600)[2]
-    measures = evaluate(Oracle(mnist, digits[:, -1]), test, n=600)
+    digits = test.sample(6_000)[2]
+    measures = evaluate(Oracle(mnist, digits[:, -1]), test)
+    assert measures["mse"] == pytest.approx(measures["floor"], rel=1e-5)
     assert measures["ratio"] == pytest.approx(1, abs=1e-5)
     assert measures["right"] == 1
     assert set(measures["windows"]) == set(map(tuple, digit_windows().tolist()))
@@ -63,13 +64,17 @@ def test_one_and_the_same_answer_is_right_for_one_window_of_six(mnist, test):
 
 
 def test_a_chain_is_right_where_every_step_is(mnist, test):
-    digits = np.tile(np.arange(4, 10), (10, 1))
-    digits[3, 2] = 1
-    digits[4, 2:] = 0
-    measures = evaluate_chains(Oracle(mnist, digits), test, steps=6, n=10)
+    digits = np.tile(np.arange(4, 10), (1_000, 1))
+    digits[300:400, 2] = 1
+    digits[400:500, 2:] = 0
+    oracle = Oracle(mnist, digits)
+    measures = evaluate_chains(oracle, test)
     np.testing.assert_allclose(measures["steps"], [1, 1, 0.8, 0.9, 0.9, 0.9])
     assert measures["chains"] == pytest.approx(0.8)
-    assert measures["errors"][2] > measures["errors"][0]
+    (images, labels), _ = mnist
+    sixes = images[labels == 6] / np.float32(255)
+    off = [np.square(oracle.means[digit] - sixes).mean() for digit in (6, 1, 0)]
+    assert measures["errors"][2] == pytest.approx(np.average(off, weights=[8, 1, 1]), rel=1e-4)
 
 
 def test_long_chains_are_measured_in_blocks_that_join(mnist, test):
@@ -109,17 +114,48 @@ def test_the_blocks_of_a_long_chain_share_one_stream_of_noise(mnist):
     np.testing.assert_array_equal(np.concatenate(noise.taken), expected)
 
 
+@pytest.mark.parametrize("measure", [evaluate_chains, style_agreement])
+def test_chains_start_from_what_the_test_draws(mnist, measure):
+    class Witness:
+        def generate(self, images, steps, **arguments):
+            self.seen, self.steps, self.arguments = images, steps, set(arguments)
+            return np.repeat(np.reshape(images, (len(images), -1, 28, 28))[:, :1], steps, axis=1)
+
+    witness = Witness()
+    sequences = DigitSequences(
+        *mnist[1],
+        digit_windows(wrap=True),
+        pairing="style",
+        neighbours=3,
+        damage=Damage(0.5, ["wrong"]),
+        seed=9,
+    )
+    measure(witness, sequences, steps=2, n=500, seed=1, temperature=2)
+    np.testing.assert_array_equal(witness.seen.reshape(500, 4, 784), sequences.sample(500)[0])
+    assert witness.steps == 2 and witness.arguments == {"seed", "temperature"}
+
+
+class Copier:
+    """Answers every step with the last image it read, its own or that of another sequence."""
+
+    def __init__(self, shift):
+        self.shift = shift
+
+    def generate(self, images, steps):
+        last = np.roll(images[:, -1], self.shift, axis=0).reshape(-1, 1, 28, 28)
+        return np.repeat(last, steps, axis=1)
+
+
+def test_style_agreement_is_the_correlation_with_the_mean_of_the_inputs(mnist):
+    paired = DigitSequences(*mnist[1], [[4, 3, 2, 1, 0]], pairing="style", seed=0)
+    styles = paired.style[paired.draw(6_000)[1]]  # (n, 5, 3)
+    agreement = style_agreement(Copier(0), paired)
+    for feature, name in enumerate(("slant", "ink", "aspect")):
+        last, read = styles[:, 3, feature], styles[:, :4, feature].mean(axis=1)
+        np.testing.assert_allclose(agreement[name], [np.corrcoef(last, read)[0, 1]], atol=1e-6)
+
+
 def test_style_agreement_tells_a_writer_from_a_stranger(mnist):
-    class Copier:
-        """Answers every step with the last image it read, its own or that of another sequence."""
-
-        def __init__(self, shift):
-            self.shift = shift
-
-        def generate(self, images, steps):
-            last = np.roll(images[:, -1], self.shift, axis=0).reshape(-1, 1, 28, 28)
-            return np.repeat(last, steps, axis=1)
-
     paired = DigitSequences(*mnist[1], [[4, 3, 2, 1, 0], [1, 3, 4, 1, 2]], pairing="style", seed=0)
     own = style_agreement(Copier(0), paired, n=1_000)
     assert set(own) == {"slant", "ink", "aspect"}
@@ -128,12 +164,13 @@ def test_style_agreement_tells_a_writer_from_a_stranger(mnist):
     assert max(abs(agreement[0]) for agreement in other.values()) < 0.2
 
 
-def test_learning_shows_in_the_measures(model, test):
+def test_learning_shows_in_the_measures(model, test, capfd):
     """A collapsed predictor stands at a ratio of 1.18, with one answer in six right."""
     measures = evaluate(model, test, n=1_200)
     assert measures["ratio"] < 1.06
     assert measures["right"] > 0.8
     assert evaluate_chains(model, test, steps=2, n=200)["steps"][0] > 0.8
+    assert capfd.readouterr().out == ""  # no progress bars between a notebook's numbers
 
 
 def test_windows_can_be_followed_as_far_as_they_go():
@@ -151,7 +188,7 @@ def test_windows_that_cannot_be_followed_are_refused():
         follow_windows(digit_windows(), 0)
     with pytest.raises(ValueError, match="followed for 7 steps"):
         follow_windows(digit_windows(), 7)
-    with pytest.raises(ValueError, match="two successors"):
+    with pytest.raises(ValueError, match=r"^some context .* two successors; .* the right one$"):
         follow_windows(np.array([[1, 2], [1, 3]]), 1)
 
 
@@ -161,7 +198,7 @@ def test_chains_start_from_the_windows_that_allow_them(mnist):
     assert measures["chains"] == 1
 
 
-def test_the_frechet_distance_tells_crowds_apart(mnist):
+def test_the_frechet_distance_tells_crowds_apart(mnist, capfd):
     (x_train, _), (x_test, y_test) = mnist
     same = frechet_distance(x_test[:1_000], x_test[:1_000])
     assert same == pytest.approx(0, abs=1e-3)
@@ -170,6 +207,23 @@ def test_the_frechet_distance_tells_crowds_apart(mnist):
     nines = frechet_distance(x_test[y_test == 9][:1_000], x_test[:1_000])
     assert same < real < darker < nines
     assert frechet_distance(x_test[:1_000], x_train[:1_000]) == pytest.approx(real, rel=1e-3)
+    assert capfd.readouterr().out == ""
+
+
+def test_the_frechet_distance_to_a_crowd_is_half_where_half_of_it_is_the_same(mnist):
+    """Between two points it is their squared distance, halfway a quarter, and a quarter spread."""
+    images, labels = mnist[1]
+    one, seven = (np.repeat(images[labels == digit][:1], 500, axis=0) for digit in (1, 7))
+    apart = frechet_distance(one, seven)
+    both = np.concatenate([one, seven])
+    assert frechet_distance(one, both) == pytest.approx(apart / 2, rel=0.01)
+    assert frechet_distance(both, seven) == pytest.approx(apart / 2, rel=0.01)
+
+
+def test_published_frechet_distances_stay_comparable(mnist):
+    """They are those of the shipped classifier: another one makes all of them new."""
+    distance = frechet_distance(mnist[0][0][:1_000], mnist[1][0][:1_000])
+    assert distance == pytest.approx(0.9806, rel=0.01)
 
 
 def test_diversity_is_none_for_one_answer_and_one_for_real_images(mnist):
@@ -179,6 +233,10 @@ def test_diversity_is_none_for_one_answer_and_one_for_real_images(mnist):
     digits = np.repeat(np.arange(10), 200)
     assert diversity(first, first, second, digits) == 0
     assert diversity(first, second, second, digits) == pytest.approx(1, abs=0.03)
+    zeros_only = np.where((digits == 0)[:, None, None], second, first)
+    few = np.flatnonzero((digits == 0) | (np.arange(2_000) % 200 < 50))
+    measure = diversity(first[few], zeros_only[few], second[few], digits[few])
+    assert measure == pytest.approx(0.1, abs=0.01)  # each digit counts alike
     pale = [images / np.float32(510) for images in (first, second)]
     assert diversity(*pale, second, digits) == pytest.approx(0.5, abs=0.02)
 
@@ -186,6 +244,7 @@ def test_diversity_is_none_for_one_answer_and_one_for_real_images(mnist):
 def test_sharpness_falls_where_edges_blur(mnist):
     images = mnist[1][0][:100] / np.float32(255)
     assert sharpness(images, images) == 1
+    assert sharpness(images.swapaxes(1, 2), images) == pytest.approx(1)  # edges of all directions
     blurred = uniform_filter(images, size=(1, 3, 3))
     assert sharpness(blurred, images) < 0.9
 
@@ -197,7 +256,8 @@ def test_the_nearest_training_image_of_a_training_image_is_itself(mnist):
     pale = images[:700] / np.float32(255)
     pale[699, 0, 0] += 0.25
     distances, indices = nearest_training_images(pale)
-    assert indices[699] == 699 and distances[699] == pytest.approx(0.25)
+    np.testing.assert_array_equal(indices, np.arange(700))
+    np.testing.assert_allclose(distances, [0] * 699 + [0.25], atol=1e-6)
 
 
 def test_realism_knows_real_images_copies_and_averages(mnist, test):
@@ -220,3 +280,20 @@ def test_realism_knows_real_images_copies_and_averages(mnist, test):
     for name in ("frechet", "right", "sharpness", "nearest"):
         assert both[name] == pytest.approx((alone[0][name] + alone[1][name]) / 2, abs=1e-6)
     assert 0.8 < both["diversity"] < 1.2
+
+
+def test_realism_is_its_measures_averaged_over_the_crowds(mnist, capfd):
+    sequences = DigitSequences(*mnist[1], [[1, 2, 0], [1, 2, 1], [3, 4, 1]], seed=0)
+    _, real, digits = sequences.sample(120)
+    crowds = [DigitSequences(*mnist[1], sequences.windows, seed=s).sample(120)[1] for s in (5, 6)]
+    crowds[1] = crowds[1] / 2
+    measures = realism(np.stack(crowds, axis=1), sequences)
+    right = digits[:, -1]
+    for name, values in {
+        "frechet": [frechet_distance(crowd, real) for crowd in crowds],
+        "right": [np.mean(read_digits(crowd) == right) for crowd in crowds],
+        "diversity": [diversity(*crowds, real, right)],
+        "sharpness": [sharpness(crowd, real) for crowd in crowds],
+    }.items():
+        assert measures[name] == pytest.approx(np.mean(values), rel=1e-4)
+    assert capfd.readouterr().out == ""

@@ -39,6 +39,9 @@ def test_adapt_starts_near_the_mean_target(train, test):
     model.adapt(train.mean_target())
     start = model.predict_next(np.zeros((4, 28, 28), "uint8"))
     assert np.abs(start - train.mean_target()).max() < 1e-3  # a black context leaves the bias alone
+    half = (np.arange(784) < 392).reshape(28, 28)
+    model.adapt(half.astype(float))  # black and white have no finite logit
+    np.testing.assert_allclose(model.predict_next(np.zeros((4, 28, 28))), half, atol=1e-3)
     with pytest.raises(ValueError, match=r"shape \(3, 28, 28\)"):
         model.adapt(np.zeros((3, 28, 28)))
 
@@ -48,8 +51,13 @@ def test_compile_without_arguments_uses_the_settings_that_work():
     model.compile()
     assert isinstance(model.optimizer, keras.optimizers.Adam)
     assert model.loss is summed_squared_error
-    model.compile(optimizer="sgd", loss="mse", metrics=[])
+    assert model.jit_compile == (keras.backend.backend() != "torch")
+    some = np.zeros((2, 4, 784)), np.zeros((2, 28, 28))
+    assert set(model.evaluate(*some, verbose=0, return_dict=True)) == {"loss", "mse"}
+    model.compile(optimizer="sgd", loss="mse", metrics=[], jit_compile=False)
     assert isinstance(model.optimizer, keras.optimizers.SGD) and model.loss == "mse"
+    assert not model.jit_compile
+    assert set(model.evaluate(*some, verbose=0, return_dict=True)) == {"loss"}
 
 
 @pytest.mark.parametrize("name", ["sgd", "rmsprop", "adam"])
@@ -64,9 +72,24 @@ def test_a_few_steps_of_every_optimizer_lower_the_error(train, test, name):
     assert model.evaluate(inputs, targets, verbose=0, return_dict=True)["mse"] < before - 0.0005
 
 
+def test_the_optimizers_have_the_settings_that_were_measured():
+    """Another rate or no momentum would make the published curves those of something else."""
+    assert isinstance(make_optimizer(), keras.optimizers.Adam)
+    for name, rate in (("sgd", 0.3), ("rmsprop", 1e-3), ("adam", 4e-3)):
+        optimizer = make_optimizer(name)
+        assert type(optimizer).__name__.lower() == name
+        assert float(optimizer.learning_rate) == pytest.approx(rate)
+    settings = make_optimizer("sgd").get_config()
+    assert (settings["momentum"], settings["nesterov"], settings["clipnorm"]) == (0.9, True, 1)
+
+
 def test_make_optimizer_decays_over_the_steps_and_checks_its_arguments():
     schedule = make_optimizer("rmsprop", steps=100).get_config()["learning_rate"]["config"]
     assert schedule["decay_steps"] == 100
+    single = keras.optimizers.schedules.deserialize(
+        make_optimizer("adam", steps=1).get_config()["learning_rate"]
+    )
+    assert float(single(0)) == pytest.approx(4e-3) and float(single(1)) == 0
     rate = make_optimizer("rmsprop").learning_rate
     assert float(rate) == pytest.approx(schedule["initial_learning_rate"])
     with pytest.raises(ValueError, match="'adamax'; expected one of 'sgd', 'rmsprop', 'adam'"):
@@ -156,9 +179,12 @@ def test_bad_arguments_are_refused(model, images):
             NextImagePredictor(**arguments)
 
 
-def test_other_lengths_work_and_come_back_from_the_config(images):
-    model = NextImagePredictor(length=2, units=(8, 16), name="short")
-    assert model.generate(images[:, :2], steps=5).shape == (6, 5, 28, 28)
+@pytest.mark.parametrize(("length", "units"), [(2, (8, 16)), (1, (1, 1))])
+def test_other_sizes_work_and_come_back_from_the_config(images, length, units):
+    model = NextImagePredictor(length, units, name="short")
+    assert model.name == "short"
+    assert tuple(layer.units for layer in model.layers[:2]) == units
+    assert model.generate(images[:, :length], steps=5).shape == (6, 5, 28, 28)
     copy = NextImagePredictor.from_config(model.get_config())
     assert copy.get_config() == model.get_config()
     assert [w.shape for w in copy.weights] == [w.shape for w in model.weights]
@@ -236,3 +262,28 @@ def test_predictions_of_anything(model, images, steps):
         batch = images.shape[:1] if images.shape[0] != 4 or images.ndim == 4 else ()
         assert found.shape == (*batch, *shape, 28, 28)
         assert np.isfinite(found).all() and found.min() >= 0 and found.max() <= 1
+
+
+@st.composite
+def sequences(draw):
+    """One sequence of images or a batch, of any dtype that can hold them, with drawn values."""
+    dtype = np.dtype(draw(st.sampled_from(["u1", "i1", "i4", "i8", "u8", "f2", "f4", "f8"])))
+    white = 1 if dtype.kind == "f" else min(255, np.iinfo(dtype).max)
+    shape = draw(st.sampled_from([(4, 28, 28), (2, 4, 28, 28), (4, 784), (2, 4, 784)]))
+    values = draw(hnp.arrays(np.float64, 16, elements=st.floats(0, 1)))
+    return np.resize(values * white, shape).astype(dtype)
+
+
+@settings(max_examples=100, deadline=timedelta(seconds=20))
+@given(images=sequences(), steps=st.integers(1, 3))
+def test_every_sequence_of_images_is_answered(model, images, steps):
+    white = 1 if images.dtype.kind == "f" else 255
+    context = (images / np.float64(white)).astype("float32").reshape(-1, 4, 784)
+    expected = model.predict_on_batch(context)
+    if len(images) == 4:
+        expected = expected[0]
+    found = model.predict_next(images)
+    np.testing.assert_allclose(found, expected, atol=1e-6, strict=True)
+    chain = model.generate(images, steps)
+    assert chain.shape == (*found.shape[:-2], steps, 28, 28) and chain.dtype == np.float32
+    np.testing.assert_allclose(chain[..., 0, :, :], found, atol=1e-6)

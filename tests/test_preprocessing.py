@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from preprocessing import Damage, DigitSequences, digit_windows, flatten
+from style import nearest_in_style, style_features
 
 # Twelve images a digit, each with its own number in the first two pixels, so that a drawn image
 # tells which one it is, without carrying 60,000 of them through every example.
@@ -60,7 +61,10 @@ def test_flatten_takes_lists_and_wider_integers():
 @pytest.mark.parametrize(
     ("images", "fault"),
     [
-        (np.zeros((28, 27), np.uint8), r"shape \(28, 27\)"),
+        (
+            np.zeros((28, 27), np.uint8),
+            r"shape \(28, 27\); expected \(\.\.\., 28, 28\) or \(\.\.\., 784\)",
+        ),
         (np.uint8(3), r"shape \(\)"),
         (np.zeros((28, 28), bool), "are bool"),
         (np.zeros((28, 28), complex), "are complex"),
@@ -159,11 +163,29 @@ def test_batches_never_end_and_never_repeat_a_draw(seed):
     assert len(set(drawn)) == 51
 
 
+def test_a_seed_means_the_same_images_everywhere_and_for_ever():
+    """Measurements name their seeds: what was drawn for them must come again."""
+    sequences = DigitSequences(IMAGES, LABELS, damage=Damage(1), seed=0)
+    digits, indices = sequences.draw(3)
+    assert digits.tolist() == [[5, 6, 7, 8, 9], [4, 5, 6, 7, 8], [0, 1, 2, 3, 4]]
+    assert indices.tolist() == [[95, 86, 27, 18, 119], [54, 85, 76, 117, 8], [50, 91, 52, 33, 74]]
+    inputs, targets = next(sequences.batches(3))  # one with noise, one with a blank, one with a 0
+    assert number_of(inputs).tolist() == [[25, 36, 77, 8], [0, 94, 95, 96], [64, 75, 60, 117]]
+    assert number_of(targets.reshape(3, 784)).tolist() == [59, 77, 58]
+
+
 def test_different_seeds_draw_differently():
     draws = [
         DigitSequences(IMAGES, LABELS, seed=s).sample(50)[0].tobytes() for s in (0, 1, None, None)
     ]
     assert len(set(draws)) == 4
+
+
+def test_large_batches_are_balanced_over_the_windows_too():
+    """They are put together from several draws, of which the last is smaller."""
+    _, targets = next(DigitSequences(IMAGES, LABELS, seed=0).batches(2 * 1_024 + 48))
+    counts = np.bincount(LABELS[number_of(targets.reshape(-1, 784))])[4:]
+    assert len(counts) == 6 and np.ptp(counts) <= 2
 
 
 def test_any_image_of_a_digit_can_be_drawn_and_none_is_preferred():
@@ -184,18 +206,18 @@ def test_shapes_dtypes_and_ranges(length, wrap, n):
         assert images.min() >= 0 and images.max() <= 1
 
 
-def test_train_and_test_never_share_an_image(mnist, train, test):
-    """Each side holds its own array only, and no image of one is in the other, by its pixels."""
-    assert train.images is mnist[0][0] and test.images is mnist[1][0]
-    seen = {image.tobytes() for image in train.images}
-    assert not any(image.tobytes() in seen for image in test.images)
-    inputs, targets, _ = test.sample(200)
-    drawn = np.concatenate([inputs.reshape(-1, 784), targets.reshape(-1, 784)])
-    assert not any(np.rint(image * 255).astype(np.uint8).tobytes() in seen for image in drawn)
+def test_every_image_drawn_is_one_of_those_given_and_none_of_the_others(mnist, train, test):
+    """Told by its pixels: what is drawn for training never comes up in a test."""
+    given = [{image.tobytes() for image in images} for images, _ in mnist]
+    for side, sequences in enumerate((train, test)):
+        inputs, targets, _ = sequences.sample(200)
+        drawn = np.concatenate([inputs.reshape(-1, 784), targets.reshape(-1, 784)])
+        pixels = {np.rint(image * 255).astype(np.uint8).tobytes() for image in drawn}
+        assert pixels <= given[side] and not pixels & given[1 - side]
 
 
 def test_mean_target_is_the_mean_over_windows_of_the_digit_means():
-    windows = [[0, 1], [2, 1], [3, 4]]
+    windows = [[0, 5, 1], [2, 5, 1], [3, 5, 4]]
     mean = DigitSequences(IMAGES, LABELS, windows).mean_target()
     ones, fours = IMAGES[LABELS == 1].mean(axis=0), IMAGES[LABELS == 4].mean(axis=0)
     np.testing.assert_allclose(mean, (2 * ones + fours) / 3 / 255, rtol=1e-6)
@@ -215,9 +237,10 @@ def test_images_are_held_once_and_not_as_floats():
         ({"images": IMAGES[:, :27]}, r"\(120, 27, 28\)"),
         ({"labels": LABELS[:-1]}, r"labels are uint8 \(119,\)"),
         ({"labels": LABELS / 1}, "labels are float64"),
-        ({"labels": LABELS + 10}, "labels range from 10 to 19"),
+        ({"labels": LABELS + 1}, "labels range from 1 to 10; expected 0 to 9"),
+        ({"labels": LABELS.astype(int) - 1}, "labels range from -1 to 8"),
         ({"windows": [0, 1, 2]}, r"windows are int64 \(3,\)"),
-        ({"windows": [[0], [1]]}, r"\(2, 1\)"),
+        ({"windows": [[0], [1]]}, r"\(2, 1\); expected integers \(m, t \+ 1\)"),
         ({"windows": [[0.0, 1.0]]}, "windows are float64"),
         ({"windows": [[9, 10]]}, r"no image of \[10\]"),
         ({"windows": [[-1, 0]]}, r"no image of \[-1\]"),
@@ -226,7 +249,7 @@ def test_images_are_held_once_and_not_as_floats():
         ({"windows": [[0, 1]], "labels": LABELS * 0}, r"no image of \[1\]"),
         (
             {"windows": [[0, 0]], "labels": LABELS * 0, "damage": Damage(1, ["wrong"])},
-            "second digit",
+            "^damage of kind 'wrong' needs images of a second digit$",
         ),
         ({"pairing": "alphabetical"}, "pairing is 'alphabetical'"),
         ({"pairing": "style", "neighbours": 0}, "neighbours is 0; expected 1 to 12"),
@@ -236,6 +259,36 @@ def test_images_are_held_once_and_not_as_floats():
 def test_bad_arguments_are_refused(arguments, fault):
     with pytest.raises(ValueError, match=fault):
         DigitSequences(**{"images": IMAGES, "labels": LABELS} | arguments)
+
+
+# pairing by style
+
+
+def test_with_one_neighbour_every_image_is_the_nearest_in_style_to_one_and_the_same():
+    images = np.random.default_rng(0).integers(256, size=IMAGES.shape, dtype=np.uint8)
+    paired = DigitSequences(images, LABELS, pairing="style", neighbours=1, seed=0)
+    digits, indices = paired.draw(500)
+    nearest = nearest_in_style(style_features(images, LABELS), LABELS, 1)[:, :, 0]  # (120, 10)
+    fits = (nearest[:, digits] == indices).all(axis=2)  # whether an image can be the one: (120, n)
+    assert fits.any(axis=0).all()
+    assert len(np.unique(fits.argmax(axis=0))) > 50  # another one for every sequence
+
+
+@pytest.mark.parametrize("neighbours", [2, 12])
+def test_places_take_any_of_the_neighbours_each_for_itself(neighbours):
+    paired = DigitSequences(
+        IMAGES, LABELS, [[3, 3]], pairing="style", neighbours=neighbours, seed=0
+    )
+    _, indices = paired.draw(6_000)
+    alike = np.mean(indices[:, 0] == indices[:, 1])
+    # Binomial: five standard deviations either way.
+    assert abs(alike - 1 / neighbours) < 5 * np.sqrt(1 / neighbours / 6_000)
+
+
+def test_a_hand_has_eight_neighbours_unless_told_otherwise():
+    eight = DigitSequences(IMAGES, LABELS, pairing="style", neighbours=8, seed=0)
+    default = DigitSequences(IMAGES, LABELS, pairing="style", seed=0)
+    np.testing.assert_array_equal(default.draw(50)[1], eight.draw(50)[1])
 
 
 # Damage
@@ -275,6 +328,20 @@ def test_damage_hits_the_share_asked_for_and_any_place():
     assert np.all(np.abs(hit.sum(axis=0) - 300) < 5 * np.sqrt(300))
 
 
+@pytest.mark.parametrize("share", [0, 1])
+def test_all_or_none_can_be_damaged(share):
+    spoiled, whole, _ = damaged_and_whole(Damage(share, ["noise"]))
+    assert (spoiled != whole).any(axis=(1, 2)).sum() == share * 200
+
+
+def test_any_image_of_any_other_digit_can_be_the_wrong_one():
+    wrong = DigitSequences(IMAGES, LABELS, [[3, 1]], damage=Damage(1, ["wrong"]), seed=0)
+    counts = np.bincount(number_of(wrong.sample(10_800)[0][:, 0]), minlength=120)
+    assert not counts[LABELS == 3].any()
+    # Binomial with mean 10,800 / 9 / 12; six standard deviations either way.
+    assert np.all(np.abs(counts[LABELS != 3] - 100) < 6 * np.sqrt(100))
+
+
 def test_damage_is_drawn_afresh_for_every_batch_and_repeats_with_the_seed():
     spoil = Damage(1, ["noise"])
     first, again = (DigitSequences(IMAGES, LABELS, damage=spoil, seed=3).batches(8) for _ in "ab")
@@ -289,7 +356,7 @@ def test_damage_is_drawn_afresh_for_every_batch_and_repeats_with_the_seed():
         (Damage(1.5), r"share is 1\.5"),
         (Damage(0.5, ["torn"]), "'torn'"),
         (Damage(0.5, []), "kinds"),
-        (Damage(0.5, positions=[4]), r"positions are \[4\]"),
+        (Damage(0.5, positions=[4]), r"positions are \[4\]; expected some of 0 to 3"),
         (Damage(0.5, positions=[]), r"positions are \[\]"),
     ],
 )

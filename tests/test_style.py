@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from preprocessing import DigitSequences, digit_windows
-from style import nearest_in_style, style_features
+from style import STYLE, nearest_in_style, style_features
 
 
 def bar(slant=0.0, thickness=2.0, height=10.0):
@@ -15,18 +15,24 @@ def bar(slant=0.0, thickness=2.0, height=10.0):
     return inside.astype(float)
 
 
+def named(features):
+    return dict(zip(STYLE, features, strict=True))
+
+
 @pytest.mark.parametrize("slant", [-0.5, 0.0, 0.3, 0.6])
 def test_slant_is_the_shear_of_the_digit(slant):
-    assert style_features(bar(slant)[None])[0, 0] == pytest.approx(slant, abs=0.03)
+    assert named(style_features(bar(slant)[None])[0])["slant"] == pytest.approx(slant, abs=0.03)
 
 
 def test_ink_is_the_mean_and_aspect_the_width_over_the_height():
-    thin, thick, short = style_features([bar(), bar(thickness=4), bar(height=5)])
-    assert thin[1] == pytest.approx(bar().mean())
-    assert thick[1] > thin[1] > short[1]
-    assert thick[2] > thin[2] and short[2] > thin[2]
+    thin, thick, short, leaning = map(
+        named, style_features([bar(), bar(thickness=4), bar(height=5), bar(0.5)])
+    )
+    assert thin["ink"] == pytest.approx(bar().mean())
+    assert thick["ink"] > thin["ink"] > short["ink"]
+    assert thick["aspect"] > thin["aspect"] and short["aspect"] > thin["aspect"]
     # The slant is taken out first: leaning over makes nothing wider.
-    assert style_features(bar(0.5)[None])[0, 2] == pytest.approx(thin[2], rel=0.1)
+    assert leaning["aspect"] == pytest.approx(thin["aspect"], rel=0.1)
 
 
 @given(hnp.arrays(np.uint8, (3, 28, 28)))
@@ -53,7 +59,7 @@ def test_features_are_standardised_within_each_digit(mnist):
 
 
 def test_bad_images_and_labels_are_refused():
-    with pytest.raises(ValueError, match="shape"):
+    with pytest.raises(ValueError, match=r"shape \(28, 28\); expected \(n, 28, 28\)"):
         style_features(np.zeros((28, 28)))
     with pytest.raises(ValueError, match="NaN"):
         style_features(np.full((1, 28, 28), np.nan))
