@@ -1,8 +1,11 @@
 PYTHON ?= python3
 RUN = .venv/bin/python -m
 # Keras redraws its progress bars thousands of times; coalescing keeps what a reader sees of them.
-EXECUTE = .venv/bin/python -c "import sys, papermill; \
-	papermill.execute_notebook(sys.argv[1], sys.argv[1], cwd=sys.argv[2], coalesce_streams=True)"
+# When a cell ran, and for how long, would differ in every run.
+EXECUTE = .venv/bin/python -c "import sys, nbformat, papermill; path = sys.argv[1]; \
+	notebook = papermill.execute_notebook(path, path, cwd=sys.argv[2], coalesce_streams=True); \
+	[part.metadata.pop(key, None) for part in (notebook, *notebook.cells) \
+		for key in ('papermill', 'execution')]; nbformat.write(notebook, path)"
 
 .PHONY: notebook notebooks test test-jax lint bench lab clean
 

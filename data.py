@@ -1,4 +1,4 @@
-"""The digits: the MNIST images and labels, read from the shipped file and checked.
+"""The digits: the MNIST images and labels, read from the shipped file and checked, and flattened.
 
 `load_mnist()` needs no network. It answers in the convention of
 `keras.datasets.mnist.load_data`, so either can stand in for the other.
@@ -9,7 +9,9 @@ import os
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+SIDE = 28  # images are SIDE x SIDE pixels
 SHIPPED = Path(__file__).parent / "datasets" / "mnist.npz"
 SHIPPED_SHA256 = "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"
 MOST_BYTES = 2**30  # unpacked; MNIST has 55 million, and a small file can claim any number
@@ -96,3 +98,50 @@ def _checked_split(path: Path, arrays: dict[str, np.ndarray], split: str) -> Spl
     if absent.size:
         raise ValueError(f"{path}: no {split} image of digit {', '.join(map(str, absent))}")
     return images, labels
+
+
+def flatten(images: ArrayLike) -> np.ndarray:
+    """Turns images into vectors of 784 values in [0, 1].
+
+    Args:
+        images: One image `(28, 28)`, a list of images or an array of any
+            leading shape `(..., 28, 28)`: integers in [0, 255] or floats in
+            [0, 1]. Images already flattened, `(..., 784)`, pass too.
+
+    Returns:
+        `float32 (..., 784)` in [0, 1].
+
+    Raises:
+        ValueError: Another shape or dtype, NaN, or values out of range.
+
+    Example:
+
+    >>> flatten(np.full((2, 28, 28), 255, "uint8")).shape
+    (2, 784)
+    """
+    try:
+        images = np.asarray(images)
+    except ValueError as error:  # a list of images that differ in size
+        raise ValueError(f"images differ in shape; expected (..., {SIDE}, {SIDE})") from error
+    if images.shape[-2:] == (SIDE, SIDE):
+        images = images.reshape(*images.shape[:-2], SIDE * SIDE)
+    if images.ndim == 0 or images.shape[-1] != SIDE * SIDE:
+        raise ValueError(
+            f"images have shape {images.shape}; expected (..., {SIDE}, {SIDE}) or (..., {SIDE**2})"
+        )
+    if images.dtype.kind not in "iuf":
+        raise ValueError(
+            f"images are {images.dtype}; expected integers in [0, 255] or floats in [0, 1]"
+        )
+    white = 1 if images.dtype.kind == "f" else 255
+    # uint8 cannot be out of range. Written so that a NaN fails the comparison.
+    if (
+        images.size
+        and images.dtype != np.uint8
+        and not (images.min() >= 0 and images.max() <= white)
+    ):
+        raise ValueError(
+            f"{images.dtype} images range from {images.min()} to {images.max()}; "
+            f"expected values in [0, {white}] without NaN"
+        )
+    return np.divide(images, np.float32(white), dtype=np.float32)

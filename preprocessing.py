@@ -13,54 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-SIDE = 28  # images are SIDE x SIDE pixels
-
-
-def flatten(images: ArrayLike) -> np.ndarray:
-    """Turns images into vectors of 784 values in [0, 1].
-
-    Args:
-        images: One image `(28, 28)`, a list of images or an array of any
-            leading shape `(..., 28, 28)`: integers in [0, 255] or floats in
-            [0, 1]. Images already flattened, `(..., 784)`, pass too.
-
-    Returns:
-        `float32 (..., 784)` in [0, 1].
-
-    Raises:
-        ValueError: Another shape or dtype, NaN, or values out of range.
-
-    Example:
-
-    >>> flatten(np.full((2, 28, 28), 255, "uint8")).shape
-    (2, 784)
-    """
-    try:
-        images = np.asarray(images)
-    except ValueError as error:  # a list of images that differ in size
-        raise ValueError(f"images differ in shape; expected (..., {SIDE}, {SIDE})") from error
-    if images.shape[-2:] == (SIDE, SIDE):
-        images = images.reshape(*images.shape[:-2], SIDE * SIDE)
-    if images.ndim == 0 or images.shape[-1] != SIDE * SIDE:
-        raise ValueError(
-            f"images have shape {images.shape}; expected (..., {SIDE}, {SIDE}) or (..., {SIDE**2})"
-        )
-    if images.dtype.kind not in "iuf":
-        raise ValueError(
-            f"images are {images.dtype}; expected integers in [0, 255] or floats in [0, 1]"
-        )
-    white = 1 if images.dtype.kind == "f" else 255
-    # uint8 cannot be out of range. Written so that a NaN fails the comparison.
-    if (
-        images.size
-        and images.dtype != np.uint8
-        and not (images.min() >= 0 and images.max() <= white)
-    ):
-        raise ValueError(
-            f"{images.dtype} images range from {images.min()} to {images.max()}; "
-            f"expected values in [0, {white}] without NaN"
-        )
-    return np.divide(images, np.float32(white), dtype=np.float32)
+from data import SIDE, flatten
+from style import nearest_in_style, style_features
 
 
 def digit_windows(length: int = 4, wrap: bool = False) -> np.ndarray:
@@ -208,8 +162,6 @@ class DigitSequences:
         self._counts = np.bincount(labels, minlength=10)
         self._starts = np.cumsum(self._counts) - self._counts
         if pairing == "style":
-            from style import nearest_in_style, style_features  # only here: SciPy takes its time
-
             self.style = style_features(images, labels)  # (n, 3)
             self._nearest = nearest_in_style(self.style, labels, neighbours)  # (n, 10, neighbours)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
-from preprocessing import SIDE, flatten
+from data import SIDE, flatten
 
 STYLE = ("slant", "ink", "aspect")
 
