@@ -43,24 +43,23 @@ SEEDS = (0, 1, 2)
 class Plateau(keras.callbacks.Callback):
     """Notes at which step and second half, and 99 %, of the answers are right; then stops."""
 
-    def __init__(self, inputs: np.ndarray, digits: np.ndarray, every: int):
+    def __init__(self, inputs: np.ndarray, digits: np.ndarray):
         super().__init__()
-        self.inputs, self.digits, self.every = inputs, digits, every
-        self.found = {"steps": 0, "seconds": 0.0, "right": 0.0}
+        self.inputs, self.digits = inputs, digits
+        self.found = {"steps": 0, "seconds": 0.0}
 
     def on_epoch_begin(self, epoch, logs=None):
         self.begun = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        found = self.found
-        found["steps"] += self.every
-        found["seconds"] += time.perf_counter() - self.begun  # without the measuring
+        self.found["seconds"] += time.perf_counter() - self.begun  # without the measuring
+        self.found["steps"] += self.params["steps"]
         answers = self.model.predict_on_batch(self.inputs)
-        found["right"] = float((read_digits(answers) == self.digits).mean())
+        self.found["right"] = float((read_digits(answers) == self.digits).mean())
         for share in (0.5, 0.99):
-            if found["right"] >= share:
-                found.setdefault(share, (found["steps"], found["seconds"]))
-        self.model.stop_training = 0.99 in found
+            if self.found["right"] >= share:
+                self.found.setdefault(share, (self.found["steps"], self.found["seconds"]))
+        self.model.stop_training = 0.99 in self.found
 
 
 def new_model(optimizer: str, recipe: str, seed: int, mean_target: np.ndarray):
@@ -78,17 +77,14 @@ def new_model(optimizer: str, recipe: str, seed: int, mean_target: np.ndarray):
 def time_on_plateau(model, stream: Iterator, longest: int) -> dict:
     """Trains until 99 % of 600 test sequences are answered right, but `longest` steps at most."""
     inputs, _, digits = DigitSequences(*load_mnist()[1], seed=1).sample(600)
-    found = None
+    plateau = Plateau(inputs, digits[:, -1])
     # A look every ten steps at first, every fifty later.
-    for every, until in ((10, 200), (50, longest)):
-        plateau = Plateau(inputs, digits[:, -1], every)
-        plateau.found = found or plateau.found
-        if 0.99 not in plateau.found:
-            epochs = (until - plateau.found["steps"]) // every
-            arguments = {"epochs": epochs, "shuffle": False, "verbose": 0}
-            model.fit(stream, steps_per_epoch=every, callbacks=[plateau], **arguments)
-        found = plateau.found
-    return found
+    for every, until in ((10, min(200, longest)), (50, longest)):
+        epochs = (until - plateau.found["steps"]) // every
+        if epochs and 0.99 not in plateau.found:
+            arguments = {"epochs": epochs, "callbacks": [plateau], "shuffle": False, "verbose": 0}
+            model.fit(stream, steps_per_epoch=every, **arguments)
+    return plateau.found
 
 
 def run(setting: tuple) -> dict:

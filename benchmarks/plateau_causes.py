@@ -133,14 +133,14 @@ def measure(seed: int, longest: int) -> dict:
 
 def row(question: str, prediction: str, what: str, values: list[float], held) -> dict:
     """A line of the table: the prediction holds if it does for every seed."""
-    low, middle, high = sorted(values)
-    figures = [
-        f"{value:.3g}" if value < 1_000 else f"{value:,.0f}" for value in (middle, low, high)
-    ]
+    low, middle, high = (
+        "more" if value == np.inf else f"{value:,.0f}" if value >= 1_000 else f"{value:.3g}"
+        for value in sorted(values)
+    )
     return {
         "question": question,
         "prediction": prediction,
-        "measured": f"{what} {figures[0]} ({figures[1]} to {figures[2]})".replace("inf", "more"),
+        "measured": f"{what} {middle}" + (f" ({low} to {high})" if low != high else ""),
         "held": "yes" if all(map(held, values)) else "no",
     }
 

@@ -165,7 +165,7 @@ def test_style_agreement_tells_a_writer_from_a_stranger(mnist):
 
 
 def test_learning_shows_in_the_measures(model, test, capfd):
-    """A collapsed predictor stands at a ratio of 1.18, with one answer in six right."""
+    """One image for all stands at a ratio of 1.18, with one answer in six right."""
     measures = evaluate(model, test, n=1_200)
     assert measures["ratio"] < 1.06
     assert measures["right"] > 0.8

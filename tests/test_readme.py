@@ -4,6 +4,7 @@ A comment directly above a table, paragraph, list or fenced block names where it
 `<!-- source: main.ipynb -->`, or several, with commas. A table needs one, or `<!-- no figures -->`.
 """
 
+import ast
 import json
 import math
 import os
@@ -223,6 +224,19 @@ def test_a_result_tells_its_commit_and_whether_the_code_has_changed_since(tmp_pa
     assert re.fullmatch("[0-9a-f]{7,40}", report.machine()["commit"])
     (tmp_path / "model.py").write_text("changed")
     assert re.fullmatch("[0-9a-f]{7,40} and changes", report.machine()["commit"])
+
+
+def test_imports_run_one_way_as_the_readme_says():
+    line = re.search(
+        r"^Data flows one way, (.+) → `main.ipynb`", (ROOT / "README.md").read_text(), re.M
+    )
+    order = re.findall(r"`(\w+)`", line[1])
+    modules = {path.stem for path in ROOT.glob("*.py")}
+    assert modules == {*order, "quiet", "train"}
+    for place, name in enumerate(order):
+        tree = ast.walk(ast.parse((ROOT / f"{name}.py").read_text()))  # also what is in functions
+        imported = {node.module for node in tree if isinstance(node, ast.ImportFrom)}
+        assert imported & modules <= {*order[:place], "quiet"}
 
 
 def test_the_code_of_the_readme_runs_from_top_to_bottom(tmp_path):
