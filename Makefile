@@ -1,24 +1,19 @@
 PYTHON ?= python3
 RUN = .venv/bin/python -m
-# Keras redraws its progress bars thousands of times; coalescing keeps what a reader sees of them.
-# When a cell ran, and for how long, would differ in every run.
-EXECUTE = .venv/bin/python -c "import sys, nbformat, papermill; path = sys.argv[1]; \
-	notebook = papermill.execute_notebook(path, path, cwd=sys.argv[2], coalesce_streams=True); \
-	[part.metadata.pop(key, None) for part in (notebook, *notebook.cells) \
-		for key in ('papermill', 'execution')]; nbformat.write(notebook, path)"
+EXECUTE = $(RUN) notebooks.execute
 
 .PHONY: notebook notebooks test test-jax lint bench lab clean
 
 notebook: .venv/installed ## execute main.ipynb, rewriting its outputs, imgs/ and models/
-	$(EXECUTE) main.ipynb .
+	$(EXECUTE) main.ipynb
 	@echo "Wrote main.ipynb, imgs/ and models/."
 
 notebooks: notebook ## execute the deeper studies, too
-	$(EXECUTE) notebooks/plateau.ipynb notebooks
-	$(EXECUTE) notebooks/chains.ipynb notebooks
-	$(EXECUTE) notebooks/one_hand.ipynb notebooks
-	$(EXECUTE) notebooks/other_sequences.ipynb notebooks
-	$(EXECUTE) notebooks/sharp.ipynb notebooks
+	$(EXECUTE) notebooks/plateau.ipynb
+	$(EXECUTE) notebooks/chains.ipynb
+	$(EXECUTE) notebooks/one_hand.ipynb
+	$(EXECUTE) notebooks/other_sequences.ipynb
+	$(EXECUTE) notebooks/sharp.ipynb
 	@echo "Wrote notebooks/, imgs/ and models/."
 
 test: .venv/installed ## run all tests
@@ -42,7 +37,6 @@ bench: .venv/installed ## run the benchmarks; make bench QUICK=--quick for a sho
 	KERAS_BACKEND=jax $(RUN) benchmarks.plateau $(QUICK)
 	KERAS_BACKEND=jax $(RUN) benchmarks.plateau_causes $(QUICK)
 	KERAS_BACKEND=jax $(RUN) benchmarks.training $(QUICK)
-	KERAS_BACKEND=jax $(RUN) benchmarks.sampler $(QUICK)
 	@echo "$(if $(QUICK),A short look: nothing written.,Wrote benchmarks/results/.)"
 
 lab: .venv/installed ## open JupyterLab on the notebook

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data import load_mnist
-from preprocessing import SIDE, flatten
+from data import SIDE, flatten, load_mnist
 from quiet import keras
 
 SHIPPED = Path(__file__).parent / "models" / "digit_classifier.keras"

@@ -84,9 +84,10 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 def _checked_split(path: Path, arrays: dict[str, np.ndarray], split: str) -> Split:
     images, labels = arrays[f"x_{split}"], arrays[f"y_{split}"]
-    if images.dtype != np.uint8 or images.shape[1:] != (28, 28):
+    if images.dtype != np.uint8 or images.shape[1:] != (SIDE, SIDE):
         raise ValueError(
-            f"{path}: x_{split} is {images.dtype} {images.shape}, expected uint8 (n, 28, 28)"
+            f"{path}: x_{split} is {images.dtype} {images.shape}, "
+            f"expected uint8 (n, {SIDE}, {SIDE})"
         )
     if labels.dtype != np.uint8 or labels.ndim != 1:
         raise ValueError(f"{path}: y_{split} is {labels.dtype} {labels.shape}, expected uint8 (n,)")

@@ -14,9 +14,8 @@ import numpy as np
 import scipy.linalg
 
 from classifier import digit_classifier, read_digits
-from data import load_mnist
-from model import NextImagePredictor
-from preprocessing import SIDE, DigitSequences, flatten
+from data import SIDE, flatten, load_mnist
+from preprocessing import DigitSequences
 from quiet import keras
 from style import STYLE, style_features
 
@@ -54,7 +53,7 @@ def _digit_statistics() -> tuple[np.ndarray, np.ndarray]:
     return means, np.array([images.var(axis=0).mean() for images in of_digit])
 
 
-def evaluate(model: NextImagePredictor, test: DigitSequences, n: int = 6_000) -> dict:
+def evaluate(model: keras.Model, test: DigitSequences, n: int = 6_000) -> dict:
     """Measures single predictions.
 
     Args:

@@ -5,10 +5,12 @@ answer: `adapt` starts the output at the mean target image, and the loss sums
 over pixels instead of averaging them.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike
 
-from preprocessing import SIDE, flatten
+from data import SIDE, flatten
 from quiet import keras  # Keras itself, without TensorFlow's start-up messages
 
 PIXELS = SIDE * SIDE
@@ -149,11 +151,12 @@ class NextImagePredictor(keras.Sequential):
             optimizer: By default `make_optimizer("adam")`.
             loss: By default `summed_squared_error`.
             metrics: By default `["mse"]`, the mean squared error per pixel.
-            **kwargs: As for `keras.Model.compile`. `jit_compile` is on, but
-                for PyTorch: Keras would choose it on a GPU, but it pays on a
-                CPU, too.
+            **kwargs: As for `keras.Model.compile`. On TensorFlow `jit_compile`
+                is on; `"auto"` is for `tf.distribute`, which XLA cannot compile.
+                Loaded, a model has the choice of the machine that loads it.
         """
-        if keras.backend.backend() != "torch":
+        # Keras' "auto" leaves XLA off where TensorFlow has only a CPU, but it pays there, too.
+        if keras.backend.backend() == "tensorflow" and not kwargs.get("run_eagerly"):
             kwargs.setdefault("jit_compile", True)
         super().compile(
             optimizer=optimizer or make_optimizer("adam"),
@@ -164,11 +167,16 @@ class NextImagePredictor(keras.Sequential):
 
     def compile_from_config(self, config: dict) -> None:
         # Keras asks for this wherever `compile` is overridden: loading would not compile otherwise.
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        config = keras.saving.deserialize_keras_object(config)
+        config.pop("jit_compile", None)  # another backend may be unable to
+        self.compile(**config)
         self.optimizer.build(self.trainable_variables)
 
     def predict_next(self, images: ArrayLike) -> np.ndarray:
         """Predicts the image that comes next.
+
+        On TensorFlow, a compiled model is slow the first time it gets another
+        number of sequences: XLA compiles for each.
 
         Args:
             images: One sequence `(t, 28, 28)` or a batch `(n, t, 28, 28)`,
@@ -181,9 +189,7 @@ class NextImagePredictor(keras.Sequential):
         Raises:
             ValueError: Another shape or length, NaN, or values out of range.
         """
-        context, single = check_context(images, self.length)
-        prediction = self.predict_on_batch(context)
-        return prediction[0] if single else prediction
+        return self.generate(images, steps=1)[..., 0, :, :]
 
     def generate(self, images: ArrayLike, steps: int) -> np.ndarray:
         """Goes on counting: predicts, appends the prediction to the context, predicts again.
@@ -210,7 +216,8 @@ def generate(model: keras.Model, images: ArrayLike, steps: int) -> np.ndarray:
     """Goes on counting with any model that maps `(n, t, 784)` to `(n, 28, 28)`.
 
     Args:
-        model: Any Keras model of these shapes, ours or not.
+        model: Any built Keras model of these shapes, ours or not; `t` may be
+            `None`, for contexts of any length.
         images: One sequence `(t, 28, 28)` or a batch `(n, t, 28, 28)`: integers
             in [0, 255] or floats in [0, 1]; or the same flattened,
             `(t, 784)` or `(n, t, 784)`.
@@ -230,15 +237,27 @@ def generate(model: keras.Model, images: ArrayLike, steps: int) -> np.ndarray:
     """
     check_count(steps, "steps")
     context, single = check_context(images, model.input_shape[1])  # (n, t, 784)
-    chain = []
-    for _ in range(steps):
-        chain.append(model.predict_on_batch(context))  # `predict` is made for data sets, not loops
-        context = np.concatenate([context[:, 1:], chain[-1].reshape(-1, 1, PIXELS)], axis=1)
-    chains = np.stack(chain, axis=1).astype("float32", copy=False)  # (n, steps, 28, 28)
+    # Not `predict`, which is made for data sets, not loops.
+    chains = feed_back(model.predict_on_batch, context, steps)
     return chains[0] if single else chains
 
 
-def check_context(images: ArrayLike, length: int) -> tuple[np.ndarray, bool]:
+def feed_back(
+    answer: Callable[[np.ndarray], np.ndarray], context: np.ndarray, steps: int
+) -> np.ndarray:
+    """Appends each answer `(n, 28, 28)` to the context `(n, t, 784)` of the next.
+
+    Returns:
+        The answers, `float32 (n, steps, 28, 28)`, whatever the model's precision.
+    """
+    chain = []
+    for _ in range(steps):
+        chain.append(answer(context))
+        context = np.concatenate([context[:, 1:], chain[-1].reshape(-1, 1, PIXELS)], axis=1)
+    return np.stack(chain, axis=1).astype("float32", copy=False)
+
+
+def check_context(images: ArrayLike, length: int | None) -> tuple[np.ndarray, bool]:
     """Checks and flattens images to `float32 (n, t, 784)`; also whether they were one sequence.
 
     Raises:
@@ -246,7 +265,8 @@ def check_context(images: ArrayLike, length: int) -> tuple[np.ndarray, bool]:
     """
     context = flatten(images)
     single = context.ndim == 2
-    if context.ndim not in (2, 3) or context.shape[-2] != length or not context.size:
+    if context.ndim not in (2, 3) or length not in (None, context.shape[-2]) or not context.size:
+        length = "t" if length is None else length
         raise ValueError(
             f"images have shape {np.shape(images)}; expected ({length}, {SIDE}, {SIDE}) "
             f"or (n, {length}, {SIDE}, {SIDE}), or the same flattened to {PIXELS}"

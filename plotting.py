@@ -4,7 +4,7 @@ Ink is drawn dark on white, real images in grey frames and generated ones in
 blue. Each function returns the figure, draws on a given axis where that makes
 sense, and saves when given a path. A figure that is the value of a notebook
 cell is shown once; in a script, save it. Images are checked by
-`preprocessing.flatten`, which raises a `ValueError` for a wrong shape or range.
+`data.flatten`, which raises a `ValueError` for a wrong shape or range.
 """
 
 import os
@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
-from preprocessing import SIDE, flatten
+from data import SIDE, flatten
 
 REAL, GENERATED = "0.7", "tab:blue"
 PITCH = SIDE + 4  # pixels from one image to the next

@@ -221,9 +221,8 @@ class DigitSequences:
                     parts.append((n, 1 + batch * draws + draw, rows))  # draw 0 is `sample`'s
                 yield self._read(*parts)[:2]
 
-        return (
-            stream()
-        )  # of its own, so that wrong arguments are refused now, not at its first batch
+        # A generator of its own, so that wrong arguments are refused now, not at its first batch.
+        return stream()
 
     def draw(self, n: int, number: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Draws sequences as indices into `images`, without touching a pixel.

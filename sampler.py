@@ -13,15 +13,16 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from data import SIDE, flatten
 from model import (
     PIXELS,
     NextImagePredictor,
     check_context,
     check_count,
+    feed_back,
     make_optimizer,
     summed_squared_error,
 )
-from preprocessing import SIDE, flatten
 from quiet import keras
 
 STEPS = 20  # from noise to code
@@ -172,7 +173,9 @@ class NextImageSampler(keras.Model):
 
     def compile_from_config(self, config: dict) -> None:
         # Keras asks for this wherever `compile` is overridden: loading would not compile otherwise.
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        config = keras.saving.deserialize_keras_object(config)
+        config.pop("jit_compile", None)  # another backend may be unable to
+        self.compile(**config)
         self.optimizer.build(self.trainable_variables)
 
     def fit(self, x=None, y=None, **kwargs):
@@ -293,13 +296,12 @@ class NextImageSampler(keras.Model):
         context, single = check_context(images, self.length)
         context = np.repeat(context, n or 1, axis=0)  # (b n, t, 784)
         rng = np.random.default_rng(seed)
-        chain = []
-        for _ in range(steps):
+
+        def draw(context: np.ndarray) -> np.ndarray:
             codes = self._codes(context, guidance, autoguidance, rng)[-1]
-            chain.append(self.decoder.predict_on_batch(codes))
-            drawn = chain[-1].reshape(-1, 1, PIXELS)
-            context = np.concatenate([context[:, 1:], drawn], axis=1)
-        chains = np.stack(chain, axis=1)  # (b n, steps, 28, 28)
+            return self.decoder.predict_on_batch(codes)
+
+        chains = feed_back(draw, context, steps)  # (b n, steps, 28, 28)
         if n is not None:
             chains = chains.reshape(-1, n, *chains.shape[1:])
         return chains[0] if single else chains

@@ -12,7 +12,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from preprocessing import SIDE, DigitSequences
+from data import SIDE
+from preprocessing import DigitSequences
 from quiet import keras
 
 
@@ -33,8 +34,9 @@ def train(
     In `folder` it keeps `model.keras`, the model after the last whole epoch, and
     `backup/`, from which it goes on. A run that was interrupted ends with the
     same weights as one that was not, where the backend computes the same bits
-    twice (TensorFlow: `enable_op_determinism`, and `jit_compile=False` in
-    `compile`). Whoever wants to train anew takes another folder.
+    twice (TensorFlow: `enable_op_determinism`; Keras then does without XLA, and
+    warns unless `compile` got `jit_compile=False`). Whoever wants to train anew
+    takes another folder.
 
     Args:
         model: A compiled model, a predictor or sampler, in the state in which
@@ -136,8 +138,8 @@ class _Backup(keras.callbacks.BackupAndRestore):
 
 
 class _FreshNoise(keras.callbacks.Callback):
-    """Starts a sampler's noise anew in each epoch: Keras keeps the state of random numbers in no
-    backup."""
+    """Starts the random numbers anew in each epoch, a sampler's noise: Keras keeps their state in
+    no backup."""
 
     def __init__(self, seed: int):
         super().__init__()

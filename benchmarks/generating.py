@@ -17,6 +17,7 @@ from quiet import keras
 
 quick = command_line(__doc__, "three rounds instead of eleven").quick
 predictor = keras.saving.load_model("models/next_image.keras")
+predictor.compile()  # as whoever has just trained it has it
 _, (images, labels) = load_mnist()
 test = DigitSequences(images, labels, windows=[[0, 1, 2, 3, 4]], seed=0)
 

@@ -6,10 +6,9 @@ show the right digit. What causes it is for `benchmarks.plateau_causes`.
 
 KERAS_BACKEND=jax python -m benchmarks.plateau [--quick]
 
-Every run has one core to itself, and there are as many at a time as cores.
+Every run has one core to itself (on Linux, under JAX), and there are as many at a time as cores.
 """
 
-import argparse
 import itertools
 import json
 import multiprocessing
@@ -18,15 +17,17 @@ import statistics
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
-import keras
 import numpy as np
 
 from benchmarks import report
+from benchmarks.timing import command_line
 from classifier import read_digits
 from data import load_mnist
 from model import NextImagePredictor, make_optimizer, summed_squared_error
 from preprocessing import DigitSequences
+from quiet import keras
 
 RECIPES = {  # name: (the library's optimizer settings, mean-image start, pixel-summed loss)
     "plain Keras": (False, False, False),
@@ -62,15 +63,15 @@ class Plateau(keras.callbacks.Callback):
         self.model.stop_training = 0.99 in self.found
 
 
-def new_model(optimizer: str, recipe: str, seed: int, mean_target: np.ndarray):
-    """A compiled predictor of a recipe. A name alone is Keras' default optimizer of that name."""
-    tuned, start, summed = RECIPES[recipe]
+def new_model(
+    optimizer, seed: int, mean_target: np.ndarray | None = None, loss="mse"
+) -> NextImagePredictor:
+    """A compiled predictor, which starts at the mean target if it is given."""
     keras.utils.set_random_seed(seed)
     model = NextImagePredictor()
-    if start:
+    if mean_target is not None:
         model.adapt(mean_target)
-    loss = summed_squared_error if summed else "mse"
-    model.compile(make_optimizer(optimizer) if tuned else optimizer, loss=loss, metrics=[])
+    model.compile(optimizer, loss=loss, metrics=[])
     return model
 
 
@@ -87,11 +88,17 @@ def time_on_plateau(model, stream: Iterator, longest: int) -> dict:
     return plateau.found
 
 
-def run(setting: tuple) -> dict:
-    optimizer, recipe, batch_size, seed, longest = setting
+def run(setting: tuple, longest: dict) -> dict:
+    optimizer, recipe, batch_size, seed = setting
+    tuned, start, summed = RECIPES[recipe]
     sequences = DigitSequences(*load_mnist()[0], seed=seed)
-    model = new_model(optimizer, recipe, seed, sequences.mean_target())
-    return time_on_plateau(model, sequences.batches(batch_size), longest)
+    model = new_model(
+        make_optimizer(optimizer) if tuned else optimizer,  # a name alone: Keras' default
+        seed,
+        sequences.mean_target() if start else None,
+        summed_squared_error if summed else "mse",
+    )
+    return time_on_plateau(model, sequences.batches(batch_size), longest[batch_size])
 
 
 def pin(cores: multiprocessing.Queue) -> None:
@@ -111,57 +118,43 @@ def in_parallel(work, settings: list) -> list:
         return list(processes.map(work, settings))
 
 
-def within(runs: list[dict], share: float, longest: int, what: int) -> str:
-    """Median and range over the seeds of steps (0) or seconds (1) until a share is right."""
-    found = sorted(run[share][what] if share in run else np.inf for run in runs)
-    if found[0] == np.inf:
-        return f"not within {longest:,}" if what == 0 else "–"
-    low, middle, high = (
-        f"{value:,.0f}" if value < np.inf else "more" for value in (found[0], found[1], found[-1])
-    )
-    return f"{middle} ({low} to {high})"
+def within(values: np.ndarray, longest: int = 0) -> str:
+    """Median and range over the seeds, of which some may never have got there."""
+    low, middle, high = (f"{value:,.0f}" if value < np.inf else "more" for value in sorted(values))
+    if low == "more":
+        return f"not within {longest:,}"
+    return f"{middle} ({low} to {high})" if low != high else middle
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="100 steps at most")
-    quick = parser.parse_args().quick
+    quick = command_line(__doc__, "100 steps at most").quick
     longest = {size: 100 for size in LONGEST} if quick else LONGEST
-    settings = [
-        (optimizer, recipe, size, seed, longest[size])
-        for optimizer, recipe, size, seed in itertools.product(OPTIMIZERS, RECIPES, LONGEST, SEEDS)
-    ]
-    runs = dict(zip(settings, in_parallel(run, settings), strict=True))
+    settings = list(itertools.product(OPTIMIZERS, RECIPES, LONGEST, SEEDS))
+    runs = dict(zip(settings, in_parallel(partial(run, longest=longest), settings), strict=True))
     rows, marks = [], []
     for optimizer, recipe, size in itertools.product(OPTIMIZERS, RECIPES, LONGEST):
-        most = longest[size]
-        seeds = [runs[optimizer, recipe, size, seed, most] for seed in SEEDS]
-        right = statistics.median(found["right"] for found in seeds)
-        rows.append(
-            {
-                "optimizer": optimizer,
-                "recipe": recipe,
-                "batch": size,
-                "steps to 50 %": within(seeds, 0.5, most, 0),
-                "steps to 99 %": within(seeds, 0.99, most, 0),
-                "seconds to 99 %": within(seeds, 0.99, most, 1),
-                "right at the end": f"{right:.1%}",
-            }
-        )
-        for seed, found in zip(SEEDS, seeds, strict=True):
-            steps = {share: found[share][0] if share in found else None for share in (0.5, 0.99)}
+        found = [runs[optimizer, recipe, size, seed] for seed in SEEDS]
+        row = {"optimizer": optimizer, "recipe": recipe, "batch": size}
+        for share, name in ((0.5, "50 %"), (0.99, "99 %")):
+            steps, seconds = np.transpose([each.get(share, (np.inf, np.inf)) for each in found])
+            row[f"steps to {name}"] = within(steps, longest[size])
+            row[f"sequences to {name}"] = within(steps * size, longest[size] * size)
+            row[f"seconds to {name}"] = within(seconds) if min(steps) < np.inf else ""
+        right = statistics.median(each["right"] for each in found)
+        rows.append(row | {"right at the end": f"{right:.1%}"})
+        half = [each.get(0.5, (None,))[0] for each in found]
+        for seed, steps in zip(SEEDS, half, strict=True):
             marks.append(
                 {"optimizer": optimizer, "recipe": recipe, "batch": size, "seed": seed}
-                | {"half": steps[0.5], "nearly all": steps[0.99], "longest": most}
+                | {"half": steps, "longest": longest[size]}
             )
     notes = (
         "Median of three seeds, and range. On fresh sequences, looked at every ten steps up to "
         "200, then every fifty; a run ends when 99 % of 600 test sequences are answered right, or "
-        f"after {longest[32]:,} steps of 32 or {longest[256]:,} of 256. Sequences are steps times "
-        "batch. Seconds are those of one core, compiling included. *Plain Keras* is the averaged "
-        "loss and Keras' default optimizer of that name; *tuned* is `make_optimizer` without a "
-        "schedule; *start* is `adapt`; *sum* is `summed_squared_error`. For RMSprop, the tuned "
-        "settings are Keras' own."
+        f"after {longest[32]:,} steps of 32 or {longest[256]:,} of 256. Seconds are those of one "
+        "core, compiling included. *Plain Keras* is the averaged loss and Keras' default optimizer "
+        "of that name; *tuned* is `make_optimizer` without a schedule; *start* is `adapt`; *sum* "
+        "is `summed_squared_error`. For RMSprop, the tuned settings are Keras' own."
     )
     report.save("plateau", "The plateau", rows, notes, quick)
     if not quick:

@@ -73,6 +73,6 @@ def save(
     print(text, flush=True)
     if not quick:
         RESULTS.mkdir(exist_ok=True)
-        (RESULTS / f"{name}.md").write_text(text + "\n")
+        (RESULTS / f"{name}.md").write_text(text + "\n", encoding="utf-8")
         results = {"machine": about, "command": command, "rows": rows}
         (RESULTS / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")

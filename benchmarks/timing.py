@@ -10,10 +10,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 
 
-def command_line(doc: str, quick: str, ways: Iterable[str] = ()) -> argparse.Namespace:
+def command_line(doc: str, quick: str, ways: Collection[str] = ()) -> argparse.Namespace:
     """What a benchmark was called with; `way` if it is to measure one, in this process."""
     parser = argparse.ArgumentParser(description=doc)
     parser.add_argument("--quick", action="store_true", help=quick)
@@ -34,7 +34,7 @@ def timed(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[
 
 
 def apart(
-    module: str, ways: Iterable[str], rounds: int, backends: dict[str, str] | None = None
+    module: str, ways: Collection[str], rounds: int, backends: dict[str, str] | None = None
 ) -> dict[str, list[dict]]:
     """What `--way` of a module prints for each way, as JSON, each time in a process of its own."""
 
@@ -49,17 +49,18 @@ def apart(
     return _in_turns(measured, ways, rounds)
 
 
-def _in_turns(measure: Callable[[str], object], ways: Iterable[str], rounds: int) -> dict:
+def _in_turns(measure: Callable[[str], object], ways: Collection[str], rounds: int) -> dict:
     # What slows the machine down for a while slows all of them.
     found = [{way: measure(way) for way in ways} for _ in range(rounds)]
     return {way: [results[way] for results in found] for way in ways}
 
 
 def peak_memory() -> float:
-    """The largest memory that this process has had, in MB."""
+    """The largest memory that this process has had, in MB. Not on Windows."""
     import resource  # only here: Windows has none
 
     unit = 2**20 if sys.platform == "darwin" else 2**10
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 

@@ -7,9 +7,12 @@ import types
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 import data
-from data import load_mnist
+from data import flatten, load_mnist
 
 
 def small_mnist():
@@ -140,3 +143,52 @@ def test_data_and_preprocessing_never_import_keras():
         "sys.exit(any(name in sys.modules for name in ('keras', 'tensorflow', 'jax')))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@given(
+    st.one_of(
+        hnp.arrays(np.uint8, st.sampled_from([(28, 28), (3, 28, 28), (2, 4, 28, 28), (0, 28, 28)])),
+        hnp.arrays(
+            st.sampled_from([np.float32, np.float64]),
+            st.sampled_from([(28, 28), (2, 28, 28)]),
+            elements=st.floats(0, 1, width=32),
+        ),
+    )
+)
+def test_flatten_keeps_every_pixel_in_its_place(images):
+    flat = flatten(images)
+    assert flat.dtype == np.float32
+    assert flat.shape == (*images.shape[:-2], 784)
+    white = 255 if images.dtype == np.uint8 else 1
+    np.testing.assert_allclose(flat.reshape(images.shape), images / np.float64(white), rtol=1e-6)
+    np.testing.assert_array_equal(flatten(flat), flat)
+
+
+def test_flatten_takes_lists_and_wider_integers():
+    image = np.full((28, 28), 255)
+    assert flatten([image, image]).shape == (2, 784)
+    assert flatten(image.tolist()).max() == 1
+
+
+@pytest.mark.parametrize(
+    ("images", "fault"),
+    [
+        (
+            np.zeros((28, 27), np.uint8),
+            r"shape \(28, 27\); expected \(\.\.\., 28, 28\) or \(\.\.\., 784\)",
+        ),
+        (np.uint8(3), r"shape \(\)"),
+        (np.zeros((28, 28), bool), "are bool"),
+        (np.zeros((28, 28), complex), "are complex"),
+        (np.full((28, 28), "x"), "are <U1"),
+        (np.full((28, 28), 1.5), r"from 1\.5 to 1\.5"),
+        (np.full((28, 28), 255.0), r"from 255\.0 .* in \[0, 1\]"),
+        (np.full((28, 28), -1), r"from -1 .* in \[0, 255\]"),
+        (np.full((28, 28), 256), "from 256"),
+        (np.full((28, 28), np.nan), "without NaN"),
+        ([np.zeros((28, 28)), np.zeros((27, 28))], "differ in shape"),
+    ],
+)
+def test_flatten_says_what_is_wrong(images, fault):
+    with pytest.raises(ValueError, match=fault):
+        flatten(images)

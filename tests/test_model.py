@@ -146,6 +146,44 @@ def test_any_model_of_these_shapes_can_generate(images):
         generate(reader, images[0, :3], steps=1)
 
 
+def test_a_model_of_any_length_generates_from_any_length(images):
+    layers = keras.layers
+    reader = keras.Sequential(
+        [
+            keras.Input((None, 784)),
+            layers.GRU(4),
+            layers.Dense(784, activation="sigmoid"),
+            layers.Reshape((28, 28)),
+        ]
+    )
+    for length in (1, 3):
+        assert generate(reader, images[:, :length], steps=2).shape == (6, 2, 28, 28)
+    with pytest.raises(ValueError, match=r"expected \(t, 28, 28\)"):
+        generate(reader, images[0, 0], steps=1)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_answers_are_float32_under_every_policy(images, policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = NextImagePredictor(units=(8, 8))
+        assert model.predict_next(images).dtype == np.float32
+        assert model.generate(images[0], steps=2).dtype == np.float32
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def test_a_saved_model_does_not_say_how_to_compile_where_it_is_loaded(tmp_path):
+    model = NextImagePredictor(units=(8, 8))
+    model.compile(jit_compile=False)
+    model.train_on_batch(np.zeros((2, 4, 784)), np.zeros((2, 28, 28)))
+    model.save(tmp_path / "next.keras")
+    loaded = keras.saving.load_model(tmp_path / "next.keras")
+    new = NextImagePredictor(units=(8, 8))
+    new.compile()
+    assert loaded.jit_compile == new.jit_compile
+
+
 @pytest.mark.parametrize(
     ("images", "fault"),
     [

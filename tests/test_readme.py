@@ -258,8 +258,12 @@ def test_imports_run_one_way_as_the_readme_says():
     modules = {path.stem for path in ROOT.glob("*.py")}
     assert modules == {*order, "quiet", "train"}
     for place, name in enumerate(order):
-        tree = ast.walk(ast.parse((ROOT / f"{name}.py").read_text()))  # also what is in functions
-        imported = {node.module for node in tree if isinstance(node, ast.ImportFrom)}
+        imported = set()
+        for node in ast.walk(ast.parse((ROOT / f"{name}.py").read_text())):  # in functions, too
+            if isinstance(node, ast.Import):
+                imported |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module)
         assert imported & modules <= {*order[:place], "quiet"}
 
 

@@ -104,7 +104,7 @@ def test_guidance_makes_digits_plainer(sampler, test):
     assert plain[0] + 0.05 < plain[1] < plain[2] - 0.02
 
 
-def test_autoguidance_of_one_asks_no_novice(sampler, images):
+def test_autoguidance_of_one_ignores_the_novice(sampler, images):
     copy = NextImageSampler.from_config(sampler.get_config())
     copy.set_weights(sampler.get_weights())
     copy.novice.set_weights([0 * weights for weights in copy.novice.get_weights()])
