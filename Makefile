@@ -1,8 +1,9 @@
 PYTHON ?= python3
 RUN = .venv/bin/python -m
 EXECUTE = $(RUN) notebooks.execute
+INSTALL = $(RUN) pip install --quiet --disable-pip-version-check -r requirements.txt
 
-.PHONY: notebook notebooks test test-jax lint bench lab clean
+.PHONY: notebook notebooks test test-jax lint bench lab upgrade clean
 
 notebook: .venv/installed ## execute main.ipynb, rewriting its outputs, imgs/ and models/
 	$(EXECUTE) main.ipynb
@@ -20,8 +21,8 @@ test: .venv/installed ## run all tests
 	$(RUN) pytest
 
 test-jax: .venv/installed ## run the tests of the models on JAX
-	KERAS_BACKEND=jax $(RUN) pytest tests/test_model.py tests/test_sampler.py tests/test_train.py \
-		tests/test_classifier.py tests/test_evaluation.py
+	KERAS_BACKEND=jax $(RUN) pytest tests/test_model.py tests/test_keras.py tests/test_sampler.py \
+		tests/test_resume.py tests/test_classifier.py tests/test_evaluation.py tests/test_realism.py
 
 lint: .venv/installed ## check style and format
 	$(RUN) ruff check .
@@ -46,7 +47,15 @@ clean: ## remove what was installed and cached here
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -exec rm -rf {} +
 
-.venv/installed: requirements.txt pyproject.toml
+upgrade: ## install the newest versions, and write them to constraints.txt
+	$(PYTHON) -m venv --clear .venv
+	$(INSTALL)
+	(head -1 constraints.txt; $(RUN) pip freeze --exclude-editable \
+		| sed 's/$$/; python_version >= "3.11"/') > .venv/versions
+	mv .venv/versions constraints.txt
+	@touch .venv/installed
+
+.venv/installed: requirements.txt pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(RUN) pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(INSTALL) -c constraints.txt
 	@touch $@

@@ -9,10 +9,11 @@ import functools
 import itertools
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from data import SIDE, flatten, load_mnist
-from quiet import keras
+from model import without_optimizer
 
 SHIPPED = Path(__file__).parent / "models" / "digit_classifier.keras"
 
@@ -158,8 +159,6 @@ if __name__ == "__main__":
     trained = build_classifier()
     (images, labels), (test_images, test_labels) = load_mnist()
     train_classifier(trained, images, labels)
-    kept = build_classifier()  # without the optimizer's state
-    kept.set_weights(trained.get_weights())
-    kept.save(SHIPPED)
+    without_optimizer(trained).save(SHIPPED)
     right = (read_digits(test_images) == test_labels).mean()
     print(f"Wrote {SHIPPED.name}, which reads {right:.2%} of the test images correctly.")

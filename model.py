@@ -7,17 +7,18 @@ over pixels instead of averaging them.
 
 from collections.abc import Callable
 
+import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
 from data import SIDE, flatten
-from quiet import keras  # Keras itself, without TensorFlow's start-up messages
+from preprocessing import DigitSequences
 
 PIXELS = SIDE * SIDE
 
 
 @keras.saving.register_keras_serializable(package="next_image")
-def summed_squared_error(y_true, y_pred):
+def summed_squared_error(y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
     """Squared error summed over the pixels of each image.
 
     Averaged over 784 pixels instead, gradients are 784 times smaller, and
@@ -51,7 +52,7 @@ def make_optimizer(name: str = "adam", steps: int | None = None) -> keras.optimi
 
     Example:
 
-    >>> model.compile(optimizer=make_optimizer("sgd", steps=2_000))
+    >>> model.compile(make_optimizer("sgd", steps=2_000), loss=summed_squared_error)
     """
     peaks = {"sgd": 0.3, "rmsprop": 1e-3, "adam": 4e-3}
     if name not in peaks:
@@ -68,9 +69,12 @@ def make_optimizer(name: str = "adam", steps: int | None = None) -> keras.optimi
 class NextImagePredictor(keras.Sequential):
     """Two LSTM layers and a dense one: images in, the next image out.
 
-    A normal Keras model: `fit`, `evaluate`, `predict`, `summary`, `save` and
-    callbacks work unchanged. Under any loss that is smallest at the mean, its
-    answer is the mean of all the images that could follow, hence soft.
+    A normal Keras model: `compile`, `fit`, `evaluate`, `predict`, `summary`,
+    `save` and callbacks work unchanged. Under any loss that is smallest at the
+    mean, its answer is the mean of all the images that could follow, hence soft.
+
+    `keras.models.clone_model` makes a plain `Sequential` of it, with new weights;
+    `generate(model, images, steps)` takes that as well.
 
     Args:
         length: Images in the context.
@@ -84,7 +88,7 @@ class NextImagePredictor(keras.Sequential):
 
     >>> model = NextImagePredictor()
     >>> model.adapt(train.mean_target())
-    >>> model.compile()
+    >>> model.compile(make_optimizer("adam"), loss=summed_squared_error)
     >>> history = model.fit(train.batches(256), steps_per_epoch=100, shuffle=False)
     >>> model.predict_next(images).shape  # images: (4, 28, 28)
     (28, 28)
@@ -144,39 +148,11 @@ class NextImagePredictor(keras.Sequential):
         mean = np.clip(mean, 1e-4, 1 - 1e-4)  # keeps the logit of always-black pixels finite
         self.layers[-2].bias.assign(np.log(mean / (1 - mean)))
 
-    def compile(self, optimizer=None, loss=None, *, metrics=None, **kwargs) -> None:
-        """Configures training; without arguments, with the settings that work.
-
-        Args:
-            optimizer: By default `make_optimizer("adam")`.
-            loss: By default `summed_squared_error`.
-            metrics: By default `["mse"]`, the mean squared error per pixel.
-            **kwargs: As for `keras.Model.compile`. On TensorFlow `jit_compile`
-                is on; `"auto"` is for `tf.distribute`, which XLA cannot compile.
-                Loaded, a model has the choice of the machine that loads it.
-        """
-        # Keras' "auto" leaves XLA off where TensorFlow has only a CPU, but it pays there, too.
-        if keras.backend.backend() == "tensorflow" and not kwargs.get("run_eagerly"):
-            kwargs.setdefault("jit_compile", True)
-        super().compile(
-            optimizer=optimizer or make_optimizer("adam"),
-            loss=loss or summed_squared_error,
-            metrics=["mse"] if metrics is None else metrics,
-            **kwargs,
-        )
-
-    def compile_from_config(self, config: dict) -> None:
-        # Keras asks for this wherever `compile` is overridden: loading would not compile otherwise.
-        config = keras.saving.deserialize_keras_object(config)
-        config.pop("jit_compile", None)  # another backend may be unable to
-        self.compile(**config)
-        self.optimizer.build(self.trainable_variables)
-
     def predict_next(self, images: ArrayLike) -> np.ndarray:
         """Predicts the image that comes next.
 
-        On TensorFlow, a compiled model is slow the first time it gets another
-        number of sequences: XLA compiles for each.
+        Under XLA (on JAX, or compiled with `jit_compile=True`), the first answer
+        to another number of sequences is slow: it compiles for each.
 
         Args:
             images: One sequence `(t, 28, 28)` or a batch `(n, t, 28, 28)`,
@@ -240,6 +216,62 @@ def generate(model: keras.Model, images: ArrayLike, steps: int) -> np.ndarray:
     # Not `predict`, which is made for data sets, not loops.
     chains = feed_back(model.predict_on_batch, context, steps)
     return chains[0] if single else chains
+
+
+def train_predictor(
+    sequences: DigitSequences,
+    steps: int,
+    optimizer: str = "adam",
+    batch_size: int = 256,
+    seed: int = 0,
+) -> NextImagePredictor:
+    """A new predictor, trained as `main.ipynb` does it. Sets Keras' global seeds.
+
+    Args:
+        sequences: What to train on; their windows say how long a context is.
+        steps: Batches to train on, over which the learning rate falls to zero.
+        optimizer: As for `make_optimizer`.
+        batch_size: Sequences in a batch.
+        seed: Of the weights; the sequences have their own.
+
+    Returns:
+        The predictor.
+
+    Raises:
+        ValueError: As for `make_optimizer` or `DigitSequences.batches`.
+
+    Example:
+
+    >>> model = train_predictor(train, steps=1_200)
+    """
+    keras.utils.set_random_seed(seed)
+    model = NextImagePredictor(length=sequences.windows.shape[1] - 1)
+    model.adapt(sequences.mean_target())
+    model.compile(
+        make_optimizer(optimizer, steps=steps),
+        loss=summed_squared_error,
+        jit_compile=keras.backend.backend() != "torch",  # there, it was not tried
+    )
+    model.fit(sequences.batches(batch_size), steps_per_epoch=steps, shuffle=False, verbose=0)
+    return model
+
+
+def without_optimizer(model: keras.Model) -> keras.Model:
+    """A copy that is not compiled: saved, it takes a third of the space that it does with Adam.
+
+    Args:
+        model: Any model that its config describes, a predictor or sampler.
+
+    Returns:
+        A model of the same class with the same weights.
+
+    Example:
+
+    >>> without_optimizer(model).save("next_image.keras")
+    """
+    copy = type(model).from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 def feed_back(

@@ -229,17 +229,8 @@ def plot_plateau(runs: Sequence[dict], *, path: PathLike | None = None) -> Figur
         Line2D([], [], color=f"C{size}", marker="o", linestyle="", label=f"batches of {batch}")
         for size, batch in enumerate(sizes)
     ]
-    marks.append(
-        Line2D(
-            [],
-            [],
-            color="0.3",
-            marker=">",
-            fillstyle="none",
-            linestyle="",
-            label="stopped before that",
-        )
-    )
+    stopped = {"color": "0.3", "marker": ">", "fillstyle": "none", "linestyle": ""}
+    marks.append(Line2D([], [], **stopped, label="stopped before that"))
     figure.supxlabel("steps until half of the answers are right", y=0.1, fontsize=10)
     figure.legend(handles=marks, loc="lower center", ncols=len(marks), frameon=False)
     figure.tight_layout(rect=(0, 0.08, 1, 1))

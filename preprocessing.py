@@ -16,6 +16,9 @@ from numpy.typing import ArrayLike
 from data import SIDE, flatten
 from style import nearest_in_style, style_features
 
+DRAW = 1_024  # sequences that a stream draws at once
+KINDS = ("blank", "noise", "wrong")
+
 
 def digit_windows(length: int = 4, wrap: bool = False) -> np.ndarray:
     """The table of the task: runs of digits that count upward, one row a window.
@@ -43,8 +46,45 @@ def digit_windows(length: int = 4, wrap: bool = False) -> np.ndarray:
     return (first[:, None] + np.arange(length + 1)) % 10
 
 
-DRAW = 1_024  # sequences that a stream draws at once
-KINDS = ("blank", "noise", "wrong")
+def follow_windows(windows: ArrayLike, steps: int) -> np.ndarray:
+    """The digits of all chains that follow a table of windows, one chain a row.
+
+    Args:
+        windows: Digits `(m, t + 1)`, the successor of each context last.
+        steps: Digits to append to the context.
+
+    Returns:
+        `int (k, t + steps)`, for the contexts that can be followed so far.
+
+    Raises:
+        ValueError: No context can, one has two successors, or `steps` is below 1.
+
+    Example:
+
+    >>> follow_windows(digit_windows(length=4), steps=6)
+    array([[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]])
+    """
+    if steps < 1:
+        raise ValueError(f"steps is {steps}; expected at least 1")
+    rows = {tuple(row) for row in np.asarray(windows).tolist()}
+    successors = {row[:-1]: row[-1] for row in rows}
+    if len(successors) < len(rows):
+        raise ValueError(
+            "some context in the windows has two successors; no chain is the right one"
+        )
+    chains = []
+    for context in sorted(successors):
+        chain = list(context)
+        for _ in range(steps):
+            successor = successors.get(tuple(chain[-len(context) :]))
+            if successor is None:
+                break
+            chain.append(successor)
+        else:
+            chains.append(chain)
+    if not chains:
+        raise ValueError(f"no context in the windows can be followed for {steps} steps")
+    return np.array(chains)
 
 
 class Damage(NamedTuple):

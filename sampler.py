@@ -10,6 +10,7 @@ straight lines; a decoder makes an image of the code in which a line ends.
 import functools
 from collections.abc import Callable
 
+import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -20,10 +21,8 @@ from model import (
     check_context,
     check_count,
     feed_back,
-    make_optimizer,
     summed_squared_error,
 )
-from quiet import keras
 
 STEPS = 20  # from noise to code
 GUIDED_FROM = 0.5  # share of the way
@@ -36,9 +35,10 @@ class NextImageSampler(keras.Model):
     """Draws next images, given the state in which a predictor's LSTM has read the context.
 
     Nobody tells it the digit: its condition is what the second LSTM holds after
-    the last image. A normal Keras model, with `fit`, `evaluate`, `save` and
-    callbacks. Its loss says how far off velocities and decoded images are;
-    `sample` answers with images, `predict` with the conditions.
+    the last image. A normal Keras model, with `compile`, `fit`, `evaluate`,
+    `save` and callbacks, but its loss is its own: `compile` needs none, and no
+    metrics. `adapt` comes before training. `sample` answers with images,
+    `predict` with the conditions.
 
     Args:
         predictor: A trained `NextImagePredictor`. The sampler reads with a copy
@@ -49,13 +49,14 @@ class NextImageSampler(keras.Model):
         name: Name of the model.
 
     Raises:
-        ValueError: An argument out of range.
+        ValueError: An argument out of range, or training before `adapt`.
 
     Example:
 
     >>> sampler = NextImageSampler(predictor)
-    >>> sampler.compile()
-    >>> history = sampler.fit(inputs, targets, batch_size=256)
+    >>> sampler.adapt(inputs, targets)  # some thousand
+    >>> sampler.compile(make_optimizer("adam", steps=13_000))
+    >>> history = sampler.fit(train.batches(128), steps_per_epoch=13_000, shuffle=False)
     >>> sampler.sample(images, n=16, seed=0).shape  # images: (4, 28, 28)
     (16, 28, 28)
 
@@ -159,38 +160,11 @@ class NextImageSampler(keras.Model):
         kernel *= (variances[-1] / variances) ** (whitening / 2)
         self.encoder.set_weights([kernel, -pixels.mean(axis=0) @ kernel])
 
-    def compile(self, optimizer=None, **kwargs) -> None:
-        """Configures training; without arguments, with the settings that work.
-
-        Args:
-            optimizer: By default `make_optimizer("adam")`. Better still with
-                its `steps`: samples gain most from the last, small ones.
-            **kwargs: As for `keras.Model.compile`, but for `loss` and
-                `metrics`: the loss is the sampler's own, and what it predicts
-                are states, which no metric knows.
-        """
-        super().compile(optimizer=optimizer or make_optimizer("adam"), **kwargs)
-
-    def compile_from_config(self, config: dict) -> None:
-        # Keras asks for this wherever `compile` is overridden: loading would not compile otherwise.
-        config = keras.saving.deserialize_keras_object(config)
-        config.pop("jit_compile", None)  # another backend may be unable to
-        self.compile(**config)
-        self.optimizer.build(self.trainable_variables)
-
-    def fit(self, x=None, y=None, **kwargs):
-        """As `keras.Model.fit`. On arrays, the first time, it calls `adapt` with them.
-
-        Inputs and targets are floats in [0, 1], as `DigitSequences` makes them.
-
-        Raises:
-            ValueError: Before `adapt`, with a stream instead of arrays.
-        """
-        if not np.any(self.encoder.get_weights()[0]):
-            if y is None:
-                raise ValueError("call adapt(inputs, targets) before training on a stream")
-            self.adapt(x, y)
-        return super().fit(x, y, **kwargs)
+    def make_train_function(self, force: bool = False):
+        # Keras asks for this before it trains, in `fit` and in `train_on_batch`.
+        if self.train_function is None and not np.any(self.encoder.get_weights()[0]):
+            raise ValueError("the sampler has no codes yet; call adapt(inputs, targets) first")
+        return super().make_train_function(force)
 
     def call(self, context, training=False):
         """What the LSTM has read: `(n, t, 784)` to standardised states `(n, units)`."""

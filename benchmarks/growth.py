@@ -28,17 +28,17 @@ def measure(work: str, n: int) -> dict:
     sequences = DigitSequences(*load_mnist()[0], seed=0)
     stream = sequences.batches(BATCH)
     if work != "building":
-        from model import NextImagePredictor
-        from train import train
+        from model import NextImagePredictor, make_optimizer, summed_squared_error
+        from resume import resumable_fit
 
         model = NextImagePredictor(units=(8, 8))
-        model.compile()
+        model.compile(make_optimizer("adam"), summed_squared_error, jit_compile=True)
 
     def run(steps):
         if work == "training":
             with tempfile.TemporaryDirectory() as folder:
                 one = {"epochs": 1, "steps_per_epoch": steps, "batch_size": BATCH, "verbose": 0}
-                train(model, sequences, folder, **one)
+                resumable_fit(model, sequences, folder, **one)
             return
         for inputs, _ in itertools.islice(stream, steps):
             if work == "generating":

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
+import keras
 import numpy as np
 
 from benchmarks import report
@@ -27,7 +28,6 @@ from classifier import read_digits
 from data import load_mnist
 from model import NextImagePredictor, make_optimizer, summed_squared_error
 from preprocessing import DigitSequences
-from quiet import keras
 
 RECIPES = {  # name: (the library's optimizer settings, mean-image start, pixel-summed loss)
     "plain Keras": (False, False, False),
@@ -71,7 +71,7 @@ def new_model(
     model = NextImagePredictor()
     if mean_target is not None:
         model.adapt(mean_target)
-    model.compile(optimizer, loss=loss, metrics=[])
+    model.compile(optimizer, loss=loss)
     return model
 
 

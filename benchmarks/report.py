@@ -8,7 +8,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from quiet import keras
+import keras
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -48,7 +48,14 @@ def machine() -> dict:
 
 
 def table(rows: list[dict]) -> str:
-    """Rows with the same keys as a Markdown table."""
+    """Rows as a Markdown table; in a notebook, `Markdown(table(rows))` shows it.
+
+    Args:
+        rows: At least one dict of cells by column, all with the same keys.
+
+    Returns:
+        The table, with thousands separators in numbers; strings stay as they are.
+    """
     cells = [
         [f"{cell:,.10g}" if isinstance(cell, int | float) else str(cell) for cell in row.values()]
         for row in rows

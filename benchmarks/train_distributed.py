@@ -9,8 +9,8 @@ Two machines, run on each with its own number (JAX):
         --coordinator first-machine:9876 --processes 2 --process 0
 
 Every process reads its own shard of each batch; the losses are those of one
-process with the same batch size. Called again with the same
-folder, a run goes on; give each run one of its own.
+process with the same batch size. Called again with the same folder, a run goes
+on; give each run one of its own.
 """
 
 import argparse
@@ -73,11 +73,12 @@ if arguments.devices:  # before Keras looks for them
             [tf.config.LogicalDeviceConfiguration()] * arguments.devices,
         )
 
+import keras  # noqa: E402
+
 from data import load_mnist  # noqa: E402
-from model import NextImagePredictor, make_optimizer  # noqa: E402
+from model import NextImagePredictor, make_optimizer, summed_squared_error  # noqa: E402
 from preprocessing import Damage, DigitSequences  # noqa: E402
-from quiet import keras  # noqa: E402
-from train import epochs_done, train  # noqa: E402
+from resume import epochs_done, resumable_fit  # noqa: E402
 
 scope = nullcontext()
 if keras.backend.backend() == "jax":
@@ -103,8 +104,8 @@ if arguments.processes > 1:
 
     multihost_utils.assert_equal(
         epochs_done(folder),
-        f"The processes were interrupted in different epochs. All have the same model: copy one's "
-        f"backup folder in {arguments.folder} over those of the others",
+        f"The processes were interrupted in different epochs: copy the model.keras of one in "
+        f"{arguments.folder} over those of the others",
     )
 keras.utils.set_random_seed(0)
 (x_train, y_train), _ = load_mnist()
@@ -113,10 +114,9 @@ with scope:
     model = NextImagePredictor()
     model.adapt(sequences.mean_target())
     steps = arguments.steps_per_epoch * arguments.epochs
-    # "auto": not under `MirroredStrategy`, which XLA cannot compile.
-    model.compile(make_optimizer("adam", steps=steps), jit_compile="auto")
+    model.compile(make_optimizer("adam", steps=steps), loss=summed_squared_error)
     ends = []  # of epochs
-    history = train(
+    history = resumable_fit(
         model,
         sequences,
         folder,

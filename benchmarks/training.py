@@ -9,9 +9,8 @@ from benchmarks import report
 from benchmarks.timing import command_line, spread
 from data import load_mnist
 from evaluation import evaluate, evaluate_chains
-from model import NextImagePredictor, make_optimizer
+from model import train_predictor
 from preprocessing import Damage, DigitSequences
-from quiet import keras
 
 quick = command_line(__doc__, "one seed, and a tenth of the steps").quick
 seeds, steps = (1, 120) if quick else (3, 1_200)
@@ -22,12 +21,8 @@ test = DigitSequences(x_test, y_test, seed=1)
 
 def train(optimizer: str, seed: int) -> dict:
     sequences = DigitSequences(x_train, y_train, damage=Damage(0.3), seed=seed)
-    keras.utils.set_random_seed(seed)
-    model = NextImagePredictor()
-    model.adapt(sequences.mean_target())
-    model.compile(make_optimizer(optimizer, steps=steps))
     start = time.perf_counter()
-    model.fit(sequences.batches(256), steps_per_epoch=steps, shuffle=False, verbose=0)
+    model = train_predictor(sequences, steps, optimizer, seed=seed)
     seconds = time.perf_counter() - start
     return evaluate(model, test) | evaluate_chains(model, test) | {"seconds": seconds}
 

@@ -1,18 +1,53 @@
-"""Executes a notebook from top to bottom, in its own folder, and rewrites it.
+"""Executes a notebook from top to bottom, in its own folder, and writes it with its outputs.
 
 python -m notebooks.execute main.ipynb
+
+What differs from run to run, or from machine to machine, and is no result stays out: times of
+execution, and what TensorFlow says when it starts.
 """
 
+import re
 import sys
 from pathlib import Path
 
 import nbformat
 import papermill
 
-path = Path(sys.argv[1])
-# Keras redraws its progress bars thousands of times; coalescing keeps what a reader sees of them.
-notebook = papermill.execute_notebook(path, path, cwd=path.parent, coalesce_streams=True)
-for part in (notebook, *notebook.cells):
-    for times in ("papermill", "execution"):  # they differ in every run
-        part.metadata.pop(times, None)
-nbformat.write(notebook, path)
+CHATTER = re.compile(
+    r"WARNING: All log messages before absl::InitializeLog"
+    r"|I\d{4} "  # glog's level INFO
+    r"|To enable the following instructions"
+    r"|E\d{4} .*failed call to cuInit"  # a machine without a GPU, which is no error
+    # The traces of all models are counted as one function's.
+    r"|WARNING:tensorflow:\d+ out of the last \d+ calls to .*TensorFlowTrainer\.make"
+)
+
+
+def without_chatter(text: str) -> str:
+    """What a cell wrote on standard error, without TensorFlow's harmless messages."""
+    return "".join(line for line in text.splitlines(keepends=True) if not CHATTER.match(line))
+
+
+def execute(path: Path, written: Path, parameters: dict | None = None) -> None:
+    """Executes the notebook at `path`, with other parameters where given, and writes another."""
+    notebook = papermill.execute_notebook(
+        path,
+        written,
+        parameters=parameters,
+        cwd=path.parent,
+        # Keras redraws its progress bars thousands of times: this keeps what a reader sees of them.
+        coalesce_streams=True,
+    )
+    for part in (notebook, *notebook.cells):
+        for times in ("papermill", "execution"):
+            part.metadata.pop(times, None)
+        for output in list(part.get("outputs", ())):
+            if output.get("name") == "stderr":
+                output.text = without_chatter(output.text)
+                if not output.text.strip():
+                    part.outputs.remove(output)
+    nbformat.write(notebook, written)
+
+
+if __name__ == "__main__":
+    execute(Path(sys.argv[1]), Path(sys.argv[1]))

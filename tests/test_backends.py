@@ -4,10 +4,9 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
-
-from quiet import keras
 
 ROOT = Path(__file__).parent.parent
 OTHERS = [name for name in ("tensorflow", "jax", "torch") if name != keras.backend.backend()]
@@ -15,9 +14,9 @@ OTHERS = [name for name in ("tensorflow", "jax", "torch") if name != keras.backe
 # Saves what a model that was saved under one backend predicts under another.
 PREDICT = """
 import sys
+import keras
 import numpy as np
 import sampler
-from quiet import keras
 
 folder = sys.argv[1]
 images = np.load(folder + "/images.npy")

@@ -8,27 +8,23 @@ from classifier import (
     read_digits,
     train_classifier,
 )
+from evaluation import digit_means
 
 
-@pytest.fixture(scope="module")
-def means(mnist):
-    (images, labels), _ = mnist
-    return np.stack([images[labels == digit].mean(axis=0) / 255 for digit in range(10)])
-
-
-def test_reads_sharp_and_soft_digits(mnist, means):
+def test_reads_sharp_and_soft_digits(mnist):
     images, labels = mnist[1]
     assert np.mean(read_digits(images) == labels) > 0.99
-    np.testing.assert_array_equal(read_digits(means), np.arange(10))
+    np.testing.assert_array_equal(read_digits(digit_means()), np.arange(10))
     assert read_digits(images[:6].reshape(2, 3, 28, 28)).shape == (2, 3)
 
 
-def test_probabilities_tell_a_guess_from_an_answer(means):
-    assert digit_probabilities(means).shape == (10, 10)
-    assert digit_probabilities(means).max(axis=-1).min() > 0.9
-    np.testing.assert_allclose(digit_probabilities(means).sum(axis=-1), 1, rtol=1e-5)
-    mixed = np.mean([means[d] for d in (0, 1, 4, 7)], axis=0)
-    assert digit_probabilities(mixed[None]).max() < digit_probabilities(means).max(axis=-1).min()
+def test_probabilities_tell_a_guess_from_an_answer():
+    probabilities = digit_probabilities(digit_means())
+    assert probabilities.shape == (10, 10)
+    np.testing.assert_allclose(probabilities.sum(axis=-1), 1, rtol=1e-5)
+    assert probabilities.max(axis=-1).min() > 0.9
+    mixed = np.mean(digit_means()[[0, 1, 4, 7]], axis=0)
+    assert digit_probabilities(mixed[None]).max() < probabilities.max(axis=-1).min()
 
 
 @pytest.mark.parametrize(

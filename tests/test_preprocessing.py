@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from preprocessing import Damage, DigitSequences, digit_windows
+from preprocessing import Damage, DigitSequences, digit_windows, follow_windows
 from style import nearest_in_style, style_features
 
 # Twelve images a digit, each with its own number in the first two pixels, so that a drawn image
@@ -362,3 +362,22 @@ def test_a_stream_starts_anywhere(mnist):
 def test_bad_shards_and_starts_are_refused_at_once(mnist, arguments, fault):
     with pytest.raises(ValueError, match=fault):
         DigitSequences(*mnist[1], seed=0).batches(12, **arguments)
+
+
+def test_windows_can_be_followed_as_far_as_they_go():
+    assert follow_windows(digit_windows(), 6).tolist() == [list(range(10))]
+    assert follow_windows(digit_windows(), 2).tolist() == [
+        list(range(start, start + 6)) for start in range(5)
+    ]
+    endless = follow_windows(digit_windows(wrap=True), 25)
+    assert endless.shape == (10, 29) and np.all(np.diff(endless) % 10 == 1)
+    assert follow_windows(np.array([[2, 1], [1, 0], [2, 1]]), 2).tolist() == [[2, 1, 0]]
+
+
+def test_windows_that_cannot_be_followed_are_refused():
+    with pytest.raises(ValueError, match="steps is 0"):
+        follow_windows(digit_windows(), 0)
+    with pytest.raises(ValueError, match="followed for 7 steps"):
+        follow_windows(digit_windows(), 7)
+    with pytest.raises(ValueError, match=r"^some context .* two successors; .* the right one$"):
+        follow_windows(np.array([[1, 2], [1, 3]]), 1)

@@ -2,14 +2,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 from classifier import digit_probabilities, read_digits
 from evaluation import evaluate_chains
-from model import NextImagePredictor
+from model import NextImagePredictor, make_optimizer
 from preprocessing import DigitSequences
-from quiet import keras
 from sampler import STEPS, NextImageSampler
 
 ROOT = Path(__file__).parent.parent
@@ -21,7 +21,8 @@ def sampler(train, model):
     keras.utils.set_random_seed(0)
     sampler = NextImageSampler(model, units=128, blocks=2)
     inputs, targets, _ = train.sample(6_000)
-    sampler.compile()
+    sampler.adapt(inputs, targets)
+    sampler.compile(make_optimizer("adam"))
     sampler.fit(inputs, targets, batch_size=128, epochs=5, verbose=0)
     return sampler
 
@@ -45,7 +46,8 @@ def test_training_lowers_the_loss_and_leaves_the_predictor_alone(train, model):
     inputs, targets, _ = train.sample(512)
     sampler = NextImageSampler(model, codes=16, units=32, blocks=1)
     before = [weights.copy() for weights in model.get_weights()]
-    sampler.compile()
+    sampler.adapt(inputs, targets)
+    sampler.compile(make_optimizer("adam"))
     losses = sampler.fit(inputs, targets, batch_size=64, epochs=4, verbose=0).history["loss"]
     assert losses[-1] < 0.8 * losses[0]
     assert sampler.evaluate(inputs, targets, verbose=0) < losses[0]
@@ -140,7 +142,7 @@ def test_saves_and_comes_back_in_a_new_process(sampler, images, tmp_path):
     sampler.save(tmp_path / "sampler.keras")
     np.save(tmp_path / "images.npy", images)
     code = (
-        "import sys, numpy, sampler; from quiet import keras; "
+        "import sys, keras, numpy, sampler; "
         "loaded = keras.saving.load_model(sys.argv[1] + '/sampler.keras'); "
         "images = numpy.load(sys.argv[1] + '/images.npy'); "
         "numpy.save(sys.argv[1] + '/drawn.npy', loaded.sample(images, 2, seed=0)); "
@@ -196,19 +198,26 @@ def test_bad_arguments_are_refused(sampler, images):
         NextImageSampler(predictor).adapt(np.zeros((3, 4, 28, 28)), np.zeros((3, 28, 28)))
 
 
-def test_a_stream_needs_adapt_first(train, model):
+def test_training_before_adapt_is_refused(train, model):
     sampler = NextImageSampler(model, codes=16, units=16, blocks=1)
-    sampler.compile()
-    with pytest.raises(ValueError, match=r"call adapt\(inputs, targets\) before"):
-        sampler.fit(train.batches(32), steps_per_epoch=1, shuffle=False, verbose=0)
-    sampler.adapt(*train.sample(100)[:2])
-    sampler.fit(train.batches(32), steps_per_epoch=1, shuffle=False, verbose=0)
+    sampler.compile(make_optimizer("adam"))
+    inputs, targets, _ = train.sample(100)
+    for begin in (
+        lambda: sampler.fit(inputs, targets, 32, 1, 0),  # as Keras has it, all by position
+        lambda: sampler.fit(train.batches(32), steps_per_epoch=1, shuffle=False, verbose=0),
+        lambda: sampler.train_on_batch(inputs, targets),
+    ):
+        with pytest.raises(ValueError, match=r"call adapt\(inputs, targets\) first"):
+            begin()
+    sampler.adapt(inputs, targets)
+    sampler.fit(inputs, targets, 32, 1, 0)
 
 
 def test_works_on_other_lengths_of_context(mnist):
     pairs = DigitSequences(*mnist[1], windows=[[1, 2, 3], [2, 3, 4]], seed=0)
     inputs, targets, _ = pairs.sample(200)
     sampler = NextImageSampler(NextImagePredictor(length=2, units=(8, 8)), units=16, blocks=1)
-    sampler.compile()
+    sampler.adapt(inputs, targets)
+    sampler.compile(make_optimizer("adam"))
     sampler.fit(inputs, targets, verbose=0)
     assert sampler.generate(inputs[:3], 4, 2).shape == (3, 2, 4, 28, 28)

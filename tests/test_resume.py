@@ -5,26 +5,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
-from model import NextImagePredictor
+from model import NextImagePredictor, make_optimizer, summed_squared_error
 from preprocessing import DigitSequences
-from quiet import keras
+from resume import epochs_done, resumable_fit
 from sampler import NextImageSampler
-from train import train
 
 ROOT = Path(__file__).parent.parent
 
 # Trains four epochs and writes the weights; between two batches of epoch 3 it waits to be killed.
 RUN = """
 import sys, time
+import keras
 import numpy as np
 from data import load_mnist
-from model import NextImagePredictor
+from model import NextImagePredictor, make_optimizer, summed_squared_error
 from preprocessing import DigitSequences
-from quiet import keras
-from train import train
+from resume import resumable_fit
 
 folder, wait = sys.argv[1], sys.argv[2] == "wait"
 
@@ -38,17 +38,15 @@ class WaitForTheKill(keras.callbacks.Callback):
 
 keras.utils.set_random_seed(0)
 keras.config.disable_interactive_logging()
-deterministic = {}
 if keras.backend.backend() == "tensorflow":
     import tensorflow
     tensorflow.config.experimental.enable_op_determinism()
-    deterministic = {"jit_compile": False}
 (images, labels), _ = load_mnist()
 model = NextImagePredictor(units=(16, 16))
-model.compile(**deterministic)
+model.compile(make_optimizer("adam"), summed_squared_error)
 sequences = DigitSequences(images, labels, seed=0)
-history = train(model, sequences, folder, epochs=4, steps_per_epoch=4, batch_size=16, verbose=0,
-                callbacks=[WaitForTheKill()])
+history = resumable_fit(model, sequences, folder, epochs=4, steps_per_epoch=4, batch_size=16,
+                        verbose=0, callbacks=[WaitForTheKill()])
 state = [variable.numpy() for variable in model.optimizer.variables]
 np.savez(folder + "/weights.npz", *model.get_weights(), *state)
 print(len(history.epoch), flush=True)
@@ -96,8 +94,8 @@ def small(train_sequences):
     def fit(folder, epochs):
         keras.utils.set_random_seed(0)
         model = NextImagePredictor(units=(8, 8))
-        model.compile()
-        history = train(
+        model.compile(make_optimizer("adam"), summed_squared_error)
+        history = resumable_fit(
             model,
             train_sequences,
             folder,
@@ -117,8 +115,12 @@ def train_sequences(mnist):
 
 
 def test_a_finished_run_goes_on_where_more_epochs_are_wanted(small, tmp_path):
-    assert small(tmp_path, 2)[1] == [0, 1]
-    assert small(tmp_path, 2)[1] == []
+    first, epochs = small(tmp_path, 2)
+    assert epochs == [0, 1]
+    loaded, epochs = small(tmp_path, 2)
+    assert epochs == []
+    for found, wanted in zip(loaded.get_weights(), first.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, wanted)
     model, epochs = small(tmp_path, 3)
     assert epochs == [2]
     whole, _ = small(tmp_path / "whole", 3)
@@ -126,20 +128,55 @@ def test_a_finished_run_goes_on_where_more_epochs_are_wanted(small, tmp_path):
         np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
-def test_a_backup_that_was_never_finished_is_not_read(small, tmp_path, monkeypatch):
+def test_a_model_that_was_never_wholly_saved_is_not_read(small, tmp_path, monkeypatch):
     small(tmp_path, 1)
-    before = (tmp_path / "backup" / "latest.weights.h5").read_bytes()
+    before = (tmp_path / "model.keras").read_bytes()
 
     def die_half_way(self, path, **_):
         Path(path).write_bytes(before[:1000])
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(NextImagePredictor, "save_weights", die_half_way)
+        patch.setattr(NextImagePredictor, "save", die_half_way)
         with pytest.raises(KeyboardInterrupt):
             small(tmp_path, 2)
-    assert (tmp_path / "backup" / "latest.weights.h5").read_bytes() == before
+    assert (tmp_path / "model.keras").read_bytes() == before
     assert small(tmp_path, 2)[1] == [1]
+
+
+def test_an_epoch_that_a_callback_cut_short_is_trained_again(train_sequences, tmp_path):
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = self.model.optimizer.iterations == 3
+
+    model = NextImagePredictor(units=(8, 8))
+    model.compile(make_optimizer("adam"), summed_squared_error)
+    sizes = {"epochs": 3, "steps_per_epoch": 2, "batch_size": 8, "verbose": 0}
+    resumable_fit(model, train_sequences, tmp_path, **sizes, callbacks=[Stop()])
+    assert epochs_done(tmp_path) == 1
+    assert resumable_fit(model, train_sequences, tmp_path, **sizes).epoch == [1, 2]
+    assert int(model.optimizer.iterations) == 6
+
+
+def test_a_model_under_mixed_precision_goes_on_with_its_loss_scale(train_sequences, tmp_path):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = NextImagePredictor(units=(8, 8))
+        model.compile(make_optimizer("adam"), summed_squared_error)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    sizes = {"steps_per_epoch": 2, "batch_size": 8, "verbose": 0}
+    for epochs in (1, 2):  # the same model again: its optimizer is built
+        resumable_fit(model, train_sequences, tmp_path, epochs=epochs, **sizes)
+    assert int(model.optimizer.step_counter) == 4
+
+
+def test_a_model_from_elsewhere_is_refused(train_sequences, tmp_path):
+    model = NextImagePredictor(units=(8, 8))
+    model.compile(make_optimizer("adam"), summed_squared_error)
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(ValueError, match="not saved by resumable_fit; take another folder"):
+        resumable_fit(model, train_sequences, tmp_path, epochs=1, steps_per_epoch=2)
 
 
 def test_a_sampler_goes_on_with_the_noise_of_a_run_never_interrupted(train_sequences, tmp_path):
@@ -147,9 +184,10 @@ def test_a_sampler_goes_on_with_the_noise_of_a_run_never_interrupted(train_seque
         keras.utils.set_random_seed(0)
         sampler = NextImageSampler(NextImagePredictor(units=(8, 8)), codes=8, units=8, blocks=1)
         sampler.adapt(*train_sequences.sample(100)[:2])
-        sampler.compile()
+        sampler.compile(make_optimizer("adam"))
         sizes = {"steps_per_epoch": 2, "batch_size": 8, "verbose": 0}
-        return train(sampler, train_sequences, folder, epochs=epochs, **sizes).history["loss"]
+        history = resumable_fit(sampler, train_sequences, folder, epochs=epochs, **sizes)
+        return history.history["loss"]
 
     whole = fit(tmp_path / "whole", 2)
     fit(tmp_path / "stopped", 1)
@@ -186,6 +224,14 @@ def test_two_processes_have_the_losses_of_one(tmp_path):
     )
     assert (one["processes"], two["processes"]) == (1, 2)
     assert (one["devices"], two["devices"]) == (1, 2)
+    np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-5)
+    # Both processes go on, each with the state that it has saved.
+    on = ["--epochs", "3"]
+    one, two = results(
+        start(tmp_path / "one", *on, backend="jax"),
+        start(tmp_path / "two", *on, "--local-processes", "2", backend="jax"),
+    )
+    assert len(one["losses"]) == len(two["losses"]) == 1
     np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-5)
 
 

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+from scipy.ndimage import uniform_filter
+
+from classifier import read_digits
+from evaluation import digit_means
+from preprocessing import DigitSequences
+from realism import diversity, frechet_distance, nearest_training_images, realism, sharpness
+
+
+def test_the_frechet_distance_tells_crowds_apart(mnist, capfd):
+    (x_train, _), (x_test, y_test) = mnist
+    same = frechet_distance(x_test[:1_000], x_test[:1_000])
+    assert same == pytest.approx(0, abs=1e-3)
+    real = frechet_distance(x_train[:1_000], x_test[:1_000])
+    darker = frechet_distance(x_train[:1_000] // 2, x_test[:1_000])
+    nines = frechet_distance(x_test[y_test == 9][:1_000], x_test[:1_000])
+    assert same < real < darker < nines
+    assert frechet_distance(x_test[:1_000], x_train[:1_000]) == pytest.approx(real, rel=1e-3)
+    assert capfd.readouterr().out == ""
+
+
+def test_the_frechet_distance_to_a_crowd_is_half_where_half_of_it_is_the_same(mnist):
+    """Between two points it is their squared distance, halfway a quarter, and a quarter spread."""
+    images, labels = mnist[1]
+    one, seven = (np.repeat(images[labels == digit][:1], 500, axis=0) for digit in (1, 7))
+    apart = frechet_distance(one, seven)
+    both = np.concatenate([one, seven])
+    assert frechet_distance(one, both) == pytest.approx(apart / 2, rel=0.01)
+    assert frechet_distance(both, seven) == pytest.approx(apart / 2, rel=0.01)
+
+
+def test_published_frechet_distances_stay_comparable(mnist):
+    """They are those of the shipped classifier: another one makes all of them new."""
+    distance = frechet_distance(mnist[0][0][:1_000], mnist[1][0][:1_000])
+    assert distance == pytest.approx(0.9806, rel=0.01)
+
+
+def test_diversity_is_none_for_one_answer_and_one_for_real_images(mnist):
+    _, (images, labels) = mnist
+    pairs = np.stack([images[labels == digit][:400] for digit in range(10)])  # (10, 400, 28, 28)
+    first, second = pairs[:, :200].reshape(-1, 28, 28), pairs[:, 200:].reshape(-1, 28, 28)
+    digits = np.repeat(np.arange(10), 200)
+    assert diversity(first, first, second, digits) == 0
+    assert diversity(first, second, second, digits) == pytest.approx(1, abs=0.03)
+    zeros_only = np.where((digits == 0)[:, None, None], second, first)
+    few = np.flatnonzero((digits == 0) | (np.arange(2_000) % 200 < 50))
+    measure = diversity(first[few], zeros_only[few], second[few], digits[few])
+    assert measure == pytest.approx(0.1, abs=0.01)  # each digit counts alike
+    pale = [images / np.float32(510) for images in (first, second)]
+    assert diversity(*pale, second, digits) == pytest.approx(0.5, abs=0.02)
+
+
+def test_sharpness_falls_where_edges_blur(mnist):
+    images = mnist[1][0][:100] / np.float32(255)
+    assert sharpness(images, images) == 1
+    assert sharpness(images.swapaxes(1, 2), images) == pytest.approx(1)  # edges of all directions
+    blurred = uniform_filter(images, size=(1, 3, 3))
+    assert sharpness(blurred, images) < 0.9
+
+
+def test_the_nearest_training_image_of_a_training_image_is_itself(mnist):
+    images = mnist[0][0]
+    distances, indices = nearest_training_images(images[[5, 59_999]])
+    assert indices.tolist() == [5, 59_999] and distances.tolist() == [0, 0]
+    pale = images[:700] / np.float32(255)
+    pale[699, 0, 0] += 0.25
+    distances, indices = nearest_training_images(pale)
+    np.testing.assert_array_equal(indices, np.arange(700))
+    np.testing.assert_allclose(distances, [0] * 699 + [0.25], atol=1e-6)
+
+
+def test_realism_knows_real_images_copies_and_averages(mnist, test):
+    x_train = mnist[0][0]
+    _, targets, digits = test.sample(300)
+    other = DigitSequences(*mnist[1], seed=5).sample(300)[1]
+    real = realism(np.stack([targets, targets], axis=1), test)
+    assert real["frechet"] == pytest.approx(0, abs=1e-3)
+    assert real["right"] > 0.97
+    assert real["nearest_ratio"] == real["sharpness"] == 1
+    copies = realism(x_train[:300, None], test)
+    assert copies["nearest"] == copies["nearest_ratio"] == 0
+    assert copies["right"] < 0.3  # they are of other digits
+    soft = realism(digit_means()[digits[:, -1], None], test)
+    assert soft["right"] == 1 and soft["diversity"] == 0 and soft["sharpness"] < 0.8
+    assert soft["frechet"] > 3
+    both = realism(np.stack([targets, other], axis=1), test)
+    alone = realism(targets[:, None], test), realism(other[:, None], test)
+    for name in ("frechet", "right", "sharpness", "nearest"):
+        assert both[name] == pytest.approx((alone[0][name] + alone[1][name]) / 2, abs=1e-6)
+    assert 0.8 < both["diversity"] < 1.2
+
+
+def test_realism_is_its_measures_averaged_over_the_crowds(mnist, capfd):
+    sequences = DigitSequences(*mnist[1], [[1, 2, 0], [1, 2, 1], [3, 4, 1]], seed=0)
+    _, real, digits = sequences.sample(120)
+    crowds = [DigitSequences(*mnist[1], sequences.windows, seed=s).sample(120)[1] for s in (5, 6)]
+    crowds[1] = crowds[1] / 2
+    measures = realism(np.stack(crowds, axis=1), sequences)
+    right = digits[:, -1]
+    for name, values in {
+        "frechet": [frechet_distance(crowd, real) for crowd in crowds],
+        "right": [np.mean(read_digits(crowd) == right) for crowd in crowds],
+        "diversity": [diversity(*crowds, real, right)],
+        "sharpness": [sharpness(crowd, real) for crowd in crowds],
+    }.items():
+        assert measures[name] == pytest.approx(np.mean(values), rel=1e-4)
+    assert capfd.readouterr().out == ""
