@@ -53,13 +53,15 @@ def realism(draws: np.ndarray, test: DigitSequences) -> dict:
             "right": (read_digits(crowd) == digits[:, -1]).mean(),
             "diversity": diversity(crowd, other, real, digits[:, -1]),
             "sharpness": sharpness(crowd, real),
-            "nearest": nearest_training_images(crowd)[0].mean(),
         }
         for crowd, other in zip(crowds, np.roll(crowds, -1, axis=0), strict=True)
     ]
     means = {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
-    means["nearest_ratio"] = means["nearest"] / float(nearest_training_images(real)[0].mean())
-    return means
+    nearest, of_real = (
+        float(nearest_training_images(images)[0].mean())
+        for images in (draws.reshape(-1, SIDE, SIDE), real)
+    )
+    return means | {"nearest": nearest, "nearest_ratio": nearest / of_real}
 
 
 def frechet_distance(images: np.ndarray, real: np.ndarray) -> float:
