@@ -3,7 +3,7 @@
 python -m notebooks.execute main.ipynb
 
 What differs from run to run, or from machine to machine, and is no result stays out: times of
-execution, and what TensorFlow says when it starts.
+execution, the state of widgets, and what TensorFlow says when it starts.
 """
 
 import re
@@ -24,8 +24,22 @@ CHATTER = re.compile(
 
 
 def without_chatter(text: str) -> str:
-    """What a cell wrote on standard error, without TensorFlow's harmless messages."""
+    """What a cell wrote, without TensorFlow's harmless messages."""
     return "".join(line for line in text.splitlines(keepends=True) if not CHATTER.match(line))
+
+
+def tidy(notebook: nbformat.NotebookNode) -> None:
+    """Takes out of an executed notebook what differs in the next run and is no result."""
+    notebook.metadata.pop("widgets", None)  # a slider does nothing without its kernel
+    for part in (notebook, *notebook.cells):
+        for times in ("papermill", "execution"):
+            part.metadata.pop(times, None)
+        for output in list(part.get("outputs", ())):
+            if output.output_type == "stream":
+                output.text = without_chatter(output.text)
+            widget = "application/vnd.jupyter.widget-view+json" in output.get("data", {})
+            if widget or not output.get("text", "said"):
+                part.outputs.remove(output)
 
 
 def execute(path: Path, written: Path, parameters: dict | None = None) -> None:
@@ -38,14 +52,7 @@ def execute(path: Path, written: Path, parameters: dict | None = None) -> None:
         # Keras redraws its progress bars thousands of times: this keeps what a reader sees of them.
         coalesce_streams=True,
     )
-    for part in (notebook, *notebook.cells):
-        for times in ("papermill", "execution"):
-            part.metadata.pop(times, None)
-        for output in list(part.get("outputs", ())):
-            if output.get("name") == "stderr":
-                output.text = without_chatter(output.text)
-                if not output.text.strip():
-                    part.outputs.remove(output)
+    tidy(notebook)
     nbformat.write(notebook, written)
 
 
