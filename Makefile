@@ -1,7 +1,6 @@
 PYTHON ?= python3
 RUN = .venv/bin/python -m
 EXECUTE = $(RUN) notebooks.execute
-TEST = $(RUN) pytest -n 2 --dist loadfile
 INSTALL = $(RUN) pip install --quiet --disable-pip-version-check -r requirements.txt
 
 .PHONY: notebook notebooks test test-jax lint bench lab upgrade clean
@@ -19,10 +18,10 @@ notebooks: notebook ## execute the deeper studies, too
 	@echo "Wrote notebooks/, imgs/ and models/."
 
 test: .venv/installed ## run all tests
-	$(TEST)
+	$(RUN) pytest -n 2 --dist loadfile
 
 test-jax: .venv/installed ## run the tests of the models on JAX
-	KERAS_BACKEND=jax $(TEST) tests/test_model.py tests/test_keras.py tests/test_sampler.py \
+	KERAS_BACKEND=jax $(RUN) pytest tests/test_model.py tests/test_keras.py tests/test_sampler.py \
 		tests/test_resume.py tests/test_classifier.py tests/test_evaluation.py tests/test_realism.py
 
 lint: .venv/installed ## check style and format
