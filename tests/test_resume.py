@@ -196,7 +196,7 @@ def test_a_sampler_goes_on_with_the_noise_of_a_run_never_interrupted(train_seque
 
 def start(folder, *arguments, backend):
     command = [sys.executable, "-m", "benchmarks.train_distributed", "--folder", str(folder)]
-    sizes = ["--batch-size", "32", "--steps-per-epoch", "4", "--epochs", "2"]
+    sizes = ["--batch-size", "32", "--steps-per-epoch", "4"]
     return subprocess.Popen(
         [*command, *sizes, *arguments],
         cwd=ROOT,
@@ -216,37 +216,20 @@ def results(*processes):
     return [json.loads(finished(process).splitlines()[-1]) for process in processes]
 
 
-def test_two_processes_have_the_losses_of_one(tmp_path):
-    pytest.importorskip("jax")
-    one, two = results(
-        start(tmp_path / "one", backend="jax"),
-        start(tmp_path / "two", "--local-processes", "2", backend="jax"),
-    )
-    assert (one["processes"], two["processes"]) == (1, 2)
-    assert (one["devices"], two["devices"]) == (1, 2)
-    np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-5)
-    # Both processes go on, each with the state that it has saved.
-    on = ["--epochs", "3"]
-    one, two = results(
-        start(tmp_path / "one", *on, backend="jax"),
-        start(tmp_path / "two", *on, "--local-processes", "2", backend="jax"),
-    )
-    assert len(one["losses"]) == len(two["losses"]) == 1
-    np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-5)
-
-
-def test_two_mirrored_devices_have_the_losses_of_one(tmp_path):
-    pytest.importorskip("tensorflow")
-    one, two = results(
-        start(tmp_path / "one", backend="tensorflow"),
-        start(tmp_path / "two", "--devices", "2", backend="tensorflow"),
-    )
-    assert (one["devices"], two["devices"]) == (1, 2)
-    np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-4)
-    # Both go on after their two epochs, from the same state.
-    one, two = results(
-        start(tmp_path / "one", "--epochs", "3", backend="tensorflow"),
-        start(tmp_path / "two", "--devices", "2", "--epochs", "3", backend="tensorflow"),
-    )
-    assert len(one["losses"]) == len(two["losses"]) == 1
-    np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-4)
+@pytest.mark.parametrize(
+    ("backend", "more", "rtol"),
+    [("jax", ("--local-processes", "2"), 1e-5), ("tensorflow", ("--devices", "2"), 1e-4)],
+)
+def test_two_processes_or_devices_have_the_losses_of_one(backend, more, rtol, tmp_path):
+    pytest.importorskip(backend)
+    # The second time, both go on after their two epochs, from the state that they have saved.
+    for epochs, trained in ((2, 2), (3, 1)):
+        one, two = results(
+            start(tmp_path / "one", "--epochs", str(epochs), backend=backend),
+            start(tmp_path / "two", "--epochs", str(epochs), *more, backend=backend),
+        )
+        assert (one["devices"], two["devices"]) == (1, 2)
+        processes = 2 if backend == "jax" else 1
+        assert (one["processes"], two["processes"]) == (1, processes)
+        assert len(one["losses"]) == len(two["losses"]) == trained
+        np.testing.assert_allclose(two["losses"], one["losses"], rtol=rtol)
