@@ -119,17 +119,17 @@ def measure(seed: int, longest: int) -> dict:
     return found
 
 
-def row(question: str, prediction: str, what: str, values: list[float], held) -> dict:
-    """A line of the table: the prediction holds if it does for every seed."""
-    low, middle, high = (
+def line(question, prediction, what, values, low: float, high: float) -> dict:
+    """A line of the table: held if the value of each seed is above `low` and at most `high`."""
+    least, middle, most = (
         "more" if value == np.inf else f"{value:,.0f}" if value >= 1_000 else f"{value:.3g}"
         for value in sorted(values)
     )
     return {
         "question": question,
         "prediction": prediction,
-        "measured": f"{what} {middle}" + (f" ({low} to {high})" if low != high else ""),
-        "held": "yes" if all(map(held, values)) else "no",
+        "measured": f"{what} {middle}" + (f" ({least} to {most})" if least != most else ""),
+        "held": "yes" if all(low < value <= high for value in values) else "no",
     }
 
 
@@ -138,148 +138,70 @@ def main() -> None:
     longest = 100 if quick else 3_000
     found = in_parallel(functools.partial(measure, longest=longest), SEEDS)
 
-    def over(first: str, second: str) -> list[float]:
-        return [seed[first] / seed[second] for seed in found]
-
-    def values(name: str) -> list[float]:
-        return [seed[name] for seed in found]
+    def values(name: str, beside: str = "") -> list[float]:
+        return [seed[name] / (seed[beside] if beside else 1) for seed in found]
 
     runs = json.loads((report.RESULTS / "plateau_runs.json").read_text())["rows"]
     half = {(r["optimizer"], r["recipe"], r["batch"], r["seed"]): r["half"] for r in runs}
 
-    def grid(*settings) -> list[float]:
-        return [half[(*settings, seed)] or np.inf for seed in SEEDS]
+    def grid(recipe: str, batch: int) -> np.ndarray:
+        return np.array([half["adam", recipe, batch, seed] or np.inf for seed in SEEDS])
 
-    plain, tuned = "plain Keras", "tuned optimizer"
-    batches = np.divide(grid("adam", plain, 256), grid("adam", plain, 32)).tolist()
+    plain, tuned, inf = "plain Keras", "tuned optimizer", np.inf
     batch, start, sgd, rms, adam = "larger batches", "the start", "SGD", "RMSprop", "Adam"
-    rows = [
-        row(
-            batch,
-            "Adam's plateau is a number of steps, not of sequences: batches of 256 take "
-            "between half and twice the steps of 32, not an eighth",
-            "steps at 256 over 32:",
-            batches,
-            lambda ratio: 0.5 < ratio < 2,
-        ),
-        *(
-            row(
-                batch,
-                "what counts is how far a step goes: with four times the rate, less than half the "
-                f"steps, in batches of {size}",
-                "steps at 4e-3 over 1e-3:",
-                np.divide(grid("adam", tuned, size), grid("adam", plain, size)).tolist(),
-                lambda ratio: ratio < 0.5,
-            )
-            for size in (32, 256)
-        ),
-        row(
-            batch,
-            "fresh sequences are no way off it: 3,072 fixed ones, seen a dozen times by then, take "
-            "as many steps, within a third",
-            "steps, fixed over fresh:",
-            over("half, fixed", "half, fresh"),
-            lambda ratio: 2 / 3 < ratio < 4 / 3,
-        ),
-        row(
-            start,
-            "without it, the gradient that all windows share is at least ten times that which "
-            "tells them apart",
-            "shared over telling gradient, without:",
-            over("shared", "telling"),
-            lambda ratio: ratio > 10,
-        ),
-        row(
-            start,
-            "it takes away at least nine tenths of the gradient that all windows share",
-            "shared gradient, with over without:",
-            over("shared, start", "shared"),
-            lambda ratio: ratio < 0.1,
-        ),
-        row(
-            start,
-            "and leaves at least half of the gradient that tells windows apart",
-            "telling gradient, with over without:",
-            over("telling, start", "telling"),
-            lambda ratio: ratio > 0.5,
-        ),
-        row(
-            start,
-            "without it, after 300 steps, the answer is one image for all, as good as that can be",
-            "error over that of the mean image:",
-            values("error at 300"),
-            lambda ratio: 0.98 < ratio < 1.02,
-        ),
-        row(
-            start,
-            "by then the gradient that tells windows apart is less than a fifth of that of a "
-            "network that starts at the mean",
-            "telling gradient, at 300 over with the start:",
-            over("telling at 300", "telling, start"),
-            lambda ratio: ratio < 0.2,
-        ),
-        row(
-            start,
-            "the way there wears out the LSTM: that of step 300, under a new dense layer that "
-            "starts at the mean, takes at least twice the steps of a new one",
-            "steps, old LSTM over new:",
-            over("half, start, LSTM of step 300", "half, start"),
-            lambda ratio: ratio > 2,
-        ),
-        row(
-            rms,
-            "its gradients are too small beside its epsilon: with the start and 1e-14 it takes "
-            "less than 1,000 steps",
-            "steps:",
-            values("rmsprop 1e-14, start"),
-            lambda steps: steps < 1_000,
-        ),
-        row(
-            rms,
-            f"and with the start and Keras' 1e-7 more than {longest:,}",
-            "steps:",
-            values("rmsprop 1e-7, start"),
-            lambda steps: steps > longest,
-        ),
-        row(
-            rms,
-            f"without the start, too: with 1e-14 less than {longest:,} steps",
-            "steps:",
-            values("rmsprop 1e-14"),
-            lambda steps: steps < longest,
-        ),
-        row(
-            adam,
-            "its epsilon is not what keeps it: with 1e-14 it takes as many steps, within a third",
-            "steps at 1e-14 over 1e-7:",
-            over("adam 1e-14", "half, fresh"),
-            lambda ratio: 2 / 3 < ratio < 4 / 3,
-        ),
-        row(
-            adam,
-            "but it remembers for a thousand steps how large the shared gradient was: with a "
-            "memory of ten (beta_2 of 0.9) it takes less than two thirds of the steps",
-            "steps at 0.9 over 0.999:",
-            over("adam, beta 0.9", "half, fresh"),
-            lambda ratio: ratio < 2 / 3,
-        ),
-        row(
-            sgd,
-            "in 3,000 steps its biases have not yet turned grey into the mean image, and nothing "
-            "else moves: its error is that of the biases alone, within 2 %",
-            "error over that of biases alone:",
-            over("sgd 0.01", "biases alone"),
-            lambda ratio: 0.98 < ratio < 1.02,
-        ),
-        row(
-            sgd,
-            "all it lacks is the size of its steps: at 784 times the rate, as the sum would give "
-            "it, its error is that of one image or better",
-            "error over that of the mean image:",
-            over("sgd 7.84", "one image"),
-            lambda ratio: ratio < 1.02,
-        ),
+    faster = (
+        "what counts is how far a step goes: with four times the rate, less than half the steps, "
+        "in batches of {}"
+    )
+    # fmt: off
+    predictions = [  # question, prediction, what is measured, its values, low, high
+        (batch, "Adam's plateau is a number of steps, not of sequences: batches of 256 take "
+         "between half and twice the steps of 32, not an eighth",
+         "steps at 256 over 32:", grid(plain, 256) / grid(plain, 32), 1 / 2, 2),
+        (batch, faster.format(32),
+         "steps at 4e-3 over 1e-3:", grid(tuned, 32) / grid(plain, 32), 0, 1 / 2),
+        (batch, faster.format(256),
+         "steps at 4e-3 over 1e-3:", grid(tuned, 256) / grid(plain, 256), 0, 1 / 2),
+        (batch, "fresh sequences are no way off it: 3,072 fixed ones, seen a dozen times by then, "
+         "take as many steps, within a third",
+         "steps, fixed over fresh:", values("half, fixed", "half, fresh"), 2 / 3, 4 / 3),
+        (start, "without it, the gradient that all windows share is at least ten times that which "
+         "tells them apart",
+         "shared over telling gradient, without:", values("shared", "telling"), 10, inf),
+        (start, "it takes away at least nine tenths of the gradient that all windows share",
+         "shared gradient, with over without:", values("shared, start", "shared"), 0, 1 / 10),
+        (start, "and leaves at least half of the gradient that tells windows apart",
+         "telling gradient, with over without:", values("telling, start", "telling"), 1 / 2, inf),
+        (start, "without it, after 300 steps, the answer is one image for all, as good as that "
+         "can be",
+         "error over that of the mean image:", values("error at 300"), 0.98, 1.02),
+        (start, "by then the gradient that tells windows apart is less than a fifth of that of a "
+         "network that starts at the mean", "telling gradient, at 300 over with the start:",
+         values("telling at 300", "telling, start"), 0, 1 / 5),
+        (start, "the way there wears out the LSTM: that of step 300, under a new dense layer that "
+         "starts at the mean, takes at least twice the steps of a new one",
+         "steps, old LSTM over new:", values("half, start, LSTM of step 300", "half, start"),
+         2, inf),
+        (rms, "its gradients are too small beside its epsilon: with the start and 1e-14 it takes "
+         "less than 1,000 steps", "steps:", values("rmsprop 1e-14, start"), 0, 1_000),
+        (rms, f"and with the start and Keras' 1e-7 more than {longest:,}",
+         "steps:", values("rmsprop 1e-7, start"), longest, inf),
+        (rms, f"without the start, too: with 1e-14 less than {longest:,} steps",
+         "steps:", values("rmsprop 1e-14"), 0, longest),
+        (adam, "its epsilon is not what keeps it: with 1e-14 it takes as many steps, within a "
+         "third", "steps at 1e-14 over 1e-7:", values("adam 1e-14", "half, fresh"), 2 / 3, 4 / 3),
+        (adam, "but it remembers for a thousand steps how large the shared gradient was: with a "
+         "memory of ten (beta_2 of 0.9) it takes less than two thirds of the steps",
+         "steps at 0.9 over 0.999:", values("adam, beta 0.9", "half, fresh"), 0, 2 / 3),
+        (sgd, "in 3,000 steps its biases have not yet turned grey into the mean image, and "
+         "nothing else moves: its error is that of the biases alone, within 2 %",
+         "error over that of biases alone:", values("sgd 0.01", "biases alone"), 0.98, 1.02),
+        (sgd, "all it lacks is the size of its steps: at 784 times the rate, as the sum would give "
+         "it, its error is that of one image or better",
+         "error over that of the mean image:", values("sgd 7.84", "one image"), 0, 1.02),
     ]
+    # fmt: on
+    rows = [line(*prediction) for prediction in predictions]
     notes = (
         "Median of three seeds, and range; *held* means for each of them. Steps are those until "
         f"half of the answers are right, looked for up to {longest:,}. The first three lines are "

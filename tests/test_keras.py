@@ -32,16 +32,15 @@ def test_can_be_copied(small, arrays, copied):
     np.testing.assert_array_equal(found.predict_next(arrays[0]), small.predict_next(arrays[0]))
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
-def test_a_sampler_can_be_copied(small, arrays, copied):
+def test_a_sampler_can_be_copied(small, arrays):
     sampler = NextImageSampler(small, codes=8, units=8, blocks=1)
     sampler.adapt(*arrays)
     sampler.compile(make_optimizer("adam"))
     sampler.fit(*arrays, verbose=0)
     expected = sampler.sample(arrays[0], seed=0)
-    found = copied(sampler)
-    assert type(found) is NextImageSampler
-    np.testing.assert_allclose(found.sample(arrays[0], seed=0), expected, atol=1e-5)
+    for found in (copy.deepcopy(sampler), pickle.loads(pickle.dumps(sampler))):
+        assert type(found) is NextImageSampler
+        np.testing.assert_allclose(found.sample(arrays[0], seed=0), expected, atol=1e-5)
 
 
 def test_a_clone_can_generate(small, arrays):

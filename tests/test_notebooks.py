@@ -16,6 +16,7 @@ SMALL = {
         "steps": 8,
         "hand_steps": 3,
         "writer_steps": 3,
+        "adapt_sequences": 600,
         "test_sequences": 120,
         "test_draws": 2,
         "test_chains": 20,
