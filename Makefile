@@ -38,6 +38,8 @@ bench: .venv/installed ## run the benchmarks; make bench QUICK=--quick for a sho
 	KERAS_BACKEND=jax $(RUN) benchmarks.plateau $(QUICK)
 	KERAS_BACKEND=jax $(RUN) benchmarks.plateau_causes $(QUICK)
 	KERAS_BACKEND=jax $(RUN) benchmarks.training $(QUICK)
+	KERAS_BACKEND=jax $(RUN) benchmarks.variation $(QUICK)
+	$(RUN) benchmarks.handwriting $(QUICK)
 	@echo "$(if $(QUICK),A short look: nothing written.,Wrote benchmarks/results/.)"
 
 lab: .venv/installed ## open JupyterLab on the notebook

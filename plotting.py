@@ -17,6 +17,7 @@ from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
 from data import SIDE, flatten
@@ -147,6 +148,41 @@ def plot_grid(
     _draw(ax, images.reshape(-1, SIDE, SIDE), columns, range(height * width), width)
     for row, title in enumerate(rows):
         ax.text(-6, row * PITCH + SIDE / 2, title, ha="right", va="center", fontsize=10)
+    return _finish(ax.figure, path)
+
+
+def plot_page(
+    page: np.ndarray,
+    boxes: ArrayLike,
+    *,
+    ax: Axes | None = None,
+    path: PathLike | None = None,
+) -> Figure:
+    """Draws a page with a box and a number around each digit that was found.
+
+    Args:
+        page: `uint8 (h, w, 3)`, from `load_picture`.
+        boxes: `int (k, 4)`, from `find_digits`.
+        ax: Axis to draw on; by default a figure of its own.
+        path: File to save the figure to.
+
+    Returns:
+        The figure.
+
+    Example:
+
+    >>> page = load_picture("page.jpg")
+    >>> plot_page(page, find_digits(page))
+    """
+    height, width = page.shape[:2]
+    inches = 9 / max(height, width)
+    ax = ax or _new_axes(width * inches, height * inches + 0.3)[0]
+    ax.imshow(page)
+    ax.axis("off")
+    for number, (top, left, bottom, right) in enumerate(np.reshape(boxes, (-1, 4)), start=1):
+        corner = left - 0.5, top - 0.5  # of pixels, whose middle is a whole number
+        ax.add_patch(Rectangle(corner, right - left, bottom - top, fill=False, color=GENERATED))
+        ax.annotate(str(number), corner, (0, 2), textcoords="offset points", color=GENERATED)
     return _finish(ax.figure, path)
 
 

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from data import SIDE, flatten
 from style import nearest_in_style, style_features
+from variation import Variation
 
 DRAW = 1_024  # sequences that a stream draws at once
 KINDS = ("blank", "noise", "wrong")
@@ -134,6 +135,8 @@ class DigitSequences:
         damage: Spoil one context image in a share of the sequences, for
             training a predictor that tolerates it, or for testing whether it
             does. `digits` still say what would have been there.
+        variation: Change images of the context as other hands, pens and
+            cameras would, `ANYBODY` for training; targets stay as they are.
         seed: Integer for reproducible draws; `None` picks one at random.
 
     Raises:
@@ -158,6 +161,7 @@ class DigitSequences:
         pairing: str = "random",
         neighbours: int = 8,
         damage: Damage | None = None,
+        variation: Variation | None = None,
         seed: int | None = None,
     ):
         images, labels, windows = np.asarray(images), np.asarray(labels), np.asarray(windows)
@@ -190,12 +194,15 @@ class DigitSequences:
             damage.check(length=windows.shape[1] - 1)
             if "wrong" in damage.kinds and len(np.unique(labels)) == 1:
                 raise ValueError("damage of kind 'wrong' needs images of a second digit")
+        if variation is not None:
+            variation.check()
         self.images = images
         self.labels = labels
         self.windows = windows.astype(int)
         self.pairing = pairing
         self.neighbours = neighbours
         self.damage = damage
+        self.variation = variation
         self.seed = np.random.SeedSequence(seed).entropy
         # Image indices sorted by digit: digit d owns counts[d] of them, from starts[d] on.
         self._by_digit = np.argsort(labels, kind="stable")
@@ -305,12 +312,15 @@ class DigitSequences:
             block = slice(first, first + 32)
             inputs[block] = flatten(self.images[indices[block, :-1]])
             targets[block] = flatten(self.images[indices[block, -1]]).reshape(-1, SIDE, SIDE)
-        if self.damage:
-            first = 0
-            for (n, number, rows), (all_digits, _) in zip(parts, drawn, strict=True):
-                rows = range(n)[rows]
-                self._spoil(inputs[first : first + len(rows)], all_digits, number, rows)
-                first += len(rows)
+        first = 0
+        for (n, number, rows), (all_digits, _) in zip(parts, drawn, strict=True):
+            rows = range(n)[rows]
+            own = inputs[first : first + len(rows)]
+            if self.damage:
+                self._spoil(own, all_digits, number, rows)
+            if self.variation:
+                self._vary(own, n, number, rows)
+            first += len(rows)
         return inputs, targets, digits
 
     def _spoil(self, inputs: np.ndarray, digits: np.ndarray, number: int, rows: range) -> None:
@@ -335,6 +345,13 @@ class DigitSequences:
             (wrong, flatten(self.images[chosen[ours[wrong]]])),
         ):
             inputs[hit[which & ours] - rows.start, columns[which & ours]] = images
+
+    def _vary(self, inputs: np.ndarray, n: int, number: int, rows: range) -> None:
+        """Changes images of those sequences of a draw whose `inputs` these are."""
+        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(number, 2)))
+        length = inputs.shape[1]
+        images = inputs.reshape(-1, SIDE * SIDE)
+        images[:] = self.variation.apply(images, rng, first=length * rows.start, total=length * n)
 
     def mean_target(self) -> np.ndarray:
         """The mean target image, where every predictor should start.

@@ -137,9 +137,9 @@ def test_a_missing_path_is_not_found(tmp_path):
             load_mnist(path)
 
 
-def test_data_and_preprocessing_never_import_keras():
+def test_data_preprocessing_and_handwriting_never_import_keras():
     code = (
-        "import sys, data, preprocessing; data.load_mnist(); "
+        "import sys, data, preprocessing, handwriting; data.load_mnist(); "
         "sys.exit(any(name in sys.modules for name in ('keras', 'tensorflow', 'jax')))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -12,6 +12,7 @@ from plotting import (
     plot_growth,
     plot_guidance,
     plot_history,
+    plot_page,
     plot_plateau,
     plot_predictions,
     plot_sequence,
@@ -49,6 +50,11 @@ FIGURES = {
     "growth": lambda **kwargs: plot_growth(
         [10, 100], {"building": [0.1, 1]}, {"building": [90, 91]}, **kwargs
     ),
+    "page": lambda **kwargs: plot_page(
+        255 * np.eye(40, 100, dtype="uint8").repeat(3).reshape(40, 100, 3),
+        [[10, 5, 30, 25], [10, 60, 35, 80]],
+        **kwargs,
+    ),
     "grid": lambda **kwargs: plot_grid(IMAGES.reshape(4, 6, 28, 28), **kwargs),
 }
 
@@ -64,7 +70,7 @@ def test_every_figure_is_returned_saved_and_closed(name, tmp_path):
     assert plt.get_fignums() == []
 
 
-@pytest.mark.parametrize("name", ["sequence", "chain", "history"])
+@pytest.mark.parametrize("name", ["sequence", "chain", "history", "page"])
 def test_draws_on_a_given_axis(name):
     figure, axes = plt.subplots(2)
     assert FIGURES[name](ax=axes[1]) is figure
@@ -100,6 +106,13 @@ def test_predictions_of_several_predictors_stand_side_by_side():
     figure = plot_predictions([INPUTS, INPUTS], answers, IMAGES[8:10], rows=["first", "second"])
     assert {"one", "other", "real", "first", "second"} <= set(texts(figure))
     np.testing.assert_array_equal(drawn(figure)[4:7], [IMAGES[4], IMAGES[6], IMAGES[8]])
+
+
+def test_a_page_has_a_box_and_a_number_around_each_digit():
+    (ax,) = FIGURES["page"]().axes
+    boxes = [(*box.get_xy(), box.get_width(), box.get_height()) for box in ax.patches]
+    assert boxes == [(4.5, 9.5, 20, 20), (59.5, 9.5, 20, 25)]
+    assert [text.get_text() for text in ax.texts] == ["1", "2"]
 
 
 def test_a_grid_has_titles_for_rows_and_columns():

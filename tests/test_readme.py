@@ -250,7 +250,7 @@ def test_imports_run_one_way_as_the_readme_says():
         r"^Data flows one way, (.+) → `main.ipynb`.*", (ROOT / "README.md").read_text(), re.M
     )
     order = re.findall(r"`(\w+)`", line[1])
-    aside = re.search(r"`(resume)` needs only `(\w+)`", line[0])
+    aside = re.search(r"`(resume)` needs only `data` and `(\w+)`", line[0])
     order.insert(order.index(aside[2]) + 1, aside[1])
     modules = {path.stem for path in ROOT.glob("*.py")}
     assert modules == set(order)

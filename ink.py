@@ -1,0 +1,274 @@
+"""What of a picture is ink: from a photo, scan or screenshot to how strongly each pixel is inked.
+
+The paper is estimated and taken away, with its shadows and printed lines. Ink may be dark on light
+or light on dark, and of any colour.
+"""
+
+import os
+
+import numpy as np
+from numpy.typing import ArrayLike
+from PIL import Image, ImageOps
+from scipy import ndimage
+from skimage.filters import apply_hysteresis_threshold, threshold_otsu
+from skimage.morphology import reconstruction
+
+Picture = str | os.PathLike | Image.Image | ArrayLike
+
+MOST_PIXELS = 50_000_000  # in a file: more is a mistake, or made to fill the memory
+TILES = 160  # along the longer side, of which the paper is estimated
+FAINTEST = 0.05  # of the paper's brightness: what differs less is no ink
+SHADE = 0.15  # the most that is left of a shadow's edge
+ASKEW = 12  # degrees: as far as printed lines may be
+RULED = 0.7  # share of a long stretch that a printed line fills
+THICKEST = 5  # pixels: a printed line
+
+
+def load_picture(picture: Picture) -> np.ndarray:
+    """Reads a picture as an array, upright.
+
+    Args:
+        picture: A path to a PNG, JPEG or any file that Pillow reads, a Pillow
+            image, or an array `(h, w)` or `(h, w, 1 to 4)`: integers in
+            [0, 255], booleans, or floats in [0, 1]. Where an alpha channel is
+            transparent, the picture is white.
+
+    Returns:
+        `uint8 (h, w, 3)`, turned as its EXIF orientation says.
+
+    Raises:
+        ValueError: Not a picture, or one of more than 50 million pixels.
+        FileNotFoundError: There is no such file.
+
+    Example:
+
+    >>> load_picture(np.zeros((100, 400))).shape
+    (100, 400, 3)
+    """
+    if isinstance(picture, str | os.PathLike):
+        try:
+            with Image.open(picture) as opened:
+                return load_picture(opened)
+        except FileNotFoundError:
+            raise
+        except Image.DecompressionBombError as error:
+            raise ValueError(f"{picture}: {error}") from error
+        except (OSError, SyntaxError) as error:  # not a picture, or broken off
+            raise ValueError(f"{picture}: not a picture that can be read: {error}") from error
+    if not isinstance(picture, Image.Image):
+        return load_picture(Image.fromarray(_as_bytes(picture)))
+    if picture.width * picture.height > MOST_PIXELS:
+        raise ValueError(
+            f"the picture has {picture.width} x {picture.height} pixels; "
+            f"at most {MOST_PIXELS:,} are read"
+        )
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode[0] in "IF":  # 16 bits and more, which Pillow would cut off
+        values = np.asarray(picture, float)
+        picture = Image.fromarray((255 * values / max(values.max(), 1)).astype(np.uint8))
+    if picture.has_transparency_data:
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture.convert("RGBA"))
+    return np.asarray(picture.convert("RGB"))
+
+
+def _as_bytes(picture: ArrayLike) -> np.ndarray:
+    """An array of any kind that pictures come in, as `uint8 (h, w)` or `(h, w, 2 to 4)`."""
+    picture = np.asarray(picture)
+    if picture.ndim == 3 and picture.shape[-1] == 1:
+        picture = picture[..., 0]
+    channels = picture.shape[2] if picture.ndim == 3 else 1
+    if picture.ndim not in (2, 3) or not picture.size or channels > 4:
+        raise ValueError(
+            f"the picture has shape {picture.shape}; expected (h, w) or (h, w, 1 to 4)"
+        )
+    if picture.dtype.kind not in "biuf":
+        raise ValueError(f"the picture is {picture.dtype}; expected integers, booleans or floats")
+    white = 255 if picture.dtype.kind in "iu" else 1
+    if not (picture.min() >= 0 and picture.max() <= white):  # fails on NaN, too
+        raise ValueError(
+            f"a {picture.dtype} picture ranges from {picture.min()} to {picture.max()}; "
+            f"expected values in [0, {white}] without NaN"
+        )
+    return np.round(picture * (255 / white)).astype(np.uint8)
+
+
+def ink_of(page: np.ndarray, widest: float = 0.2) -> np.ndarray:
+    """How far each pixel is from the paper around it.
+
+    Args:
+        page: `uint8 (h, w, 3)`, from `load_picture`.
+        widest: The widest stroke, in parts of the page's shorter side. What is
+            wider is taken for paper.
+
+    Returns:
+        `float32 (h, w)`, in parts of the paper's brightness, so that ink in
+        the shadow counts as much: near 0 for paper, higher for ink.
+
+    Reference:
+        Serra, 1982: Image analysis and mathematical morphology (closing,
+        opening). Vincent, 1993: Morphological grayscale reconstruction.
+    """
+    page = page / np.float32(255)
+    step = -(-max(page.shape[:2]) // TILES)
+    tiles = _tiles(page, step)
+    # Strokes are narrower than the window: closing it fills dark ones, opening it takes light ones
+    # away, and what is left is paper with its shadows.
+    window = max(3, int(widest * min(tiles.shape[:2])) | 1)
+    light = _is_light(tiles, window)
+    filtered = ndimage.grey_opening if light else ndimage.grey_closing
+    paper = filtered(tiles, (window, window, 1), mode="nearest")
+    paper = _enlarged(ndimage.gaussian_filter(paper, (1, 1, 0)), step, page.shape)
+    difference = (page - paper) / (paper + np.float32(0.1))
+    ink = (difference if light else -difference).max(axis=-1)
+    # Along a shadow's edge some of it is left, wider than strokes: a median has only that.
+    left = ndimage.median_filter(_tiles(ink, step), 9, mode="nearest").clip(-SHADE, SHADE)
+    return ink - _enlarged(left, step, page.shape)
+
+
+def _tiles(page: np.ndarray, step: int) -> np.ndarray:
+    """Means over squares of `step` pixels."""
+    (h, w), more = page.shape[:2], page.shape[2:]
+    page = np.pad(page, ((0, -h % step), (0, -w % step), *((0, 0) for _ in more)), mode="edge")
+    return page.reshape(len(page) // step, step, -1, step, *more).mean(axis=(1, 3))
+
+
+def _enlarged(tiles: np.ndarray, step: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Tiles back at the size of the page, with smooth steps between them."""
+    for axis in (0, 1):
+        at = ((np.arange(shape[axis]) + 0.5) / step - 0.5).clip(0, tiles.shape[axis] - 1)
+        below = at.astype(int)
+        above = np.minimum(below + 1, tiles.shape[axis] - 1)
+        part = (at - below).astype(np.float32).reshape([-1] + [1] * (tiles.ndim - 1 - axis))
+        low = tiles.take(below, axis)
+        tiles = low + part * (tiles.take(above, axis) - low)
+    return tiles
+
+
+def _is_light(tiles: np.ndarray, window: int) -> bool:
+    """Is the ink lighter than the paper? Ink is islands, and paper the sea around them."""
+    islands = np.zeros(2)
+    for channel in np.moveaxis(np.log(tiles + 0.1), -1, 0):
+        for way, (filtered, method) in enumerate(
+            [(ndimage.grey_closing, "erosion"), (ndimage.grey_opening, "dilation")]
+        ):
+            # What the window takes away, but for that which is connected with what it leaves.
+            sea = reconstruction(filtered(channel, window, mode="nearest"), channel, method)
+            islands[way] += np.sum(np.abs(channel - sea) ** 3)
+    return bool(islands[1] > islands[0])
+
+
+def strength_of(ink: np.ndarray) -> float:
+    """How strongly strokes are inked, at their darkest: near 0 on an empty page."""
+    size = int(np.clip(min(ink.shape) // 16, 4, 24))
+    h, w = (side // size * size for side in ink.shape)
+    if not h * w:
+        return float(ink.max())
+    darkest = ink[:h, :w].reshape(h // size, size, -1, size).max(axis=(1, 3))
+    darkest = darkest[darkest > -0.5]  # without a table that was taken away
+    return float(np.median(darkest[darkest >= threshold_otsu(darkest)])) if len(darkest) else 0.0
+
+
+def noise_of(ink: np.ndarray) -> float:
+    """The standard deviation of the noise on the paper, which is most of the page."""
+    paper = ink[ink > -0.5]  # without a table that was taken away
+    return 1.4826 * float(np.median(np.abs(paper - np.median(paper)))) if len(paper) else 0.0
+
+
+def is_ink(ink: np.ndarray) -> np.ndarray:
+    """Which pixels are ink: strong ones, and weaker ones that are connected with them.
+
+    Args:
+        ink: `(h, w)`, from `ink_of`.
+
+    Returns:
+        `bool (h, w)`; all `False` on an empty page.
+    """
+    strength, noise = strength_of(ink), noise_of(ink)
+    if strength < max(FAINTEST, 6 * noise):
+        return np.zeros(ink.shape, bool)
+    return apply_hysteresis_threshold(ink, max(0.2 * strength, 3 * noise), 0.5 * strength)
+
+
+def without_table(ink: np.ndarray) -> np.ndarray:
+    """Takes away what the page lies on.
+
+    Args:
+        ink: `(h, w)`, from `ink_of`, for which a table is ink: it differs from
+            the paper.
+
+    Returns:
+        The same, but -1 in areas, not strokes, that lie along the picture's
+        border.
+    """
+    wide = 2 * THICKEST + 1 + max(ink.shape) // 100
+    area = ndimage.minimum_filter(ink, wide) > 0.4 * strength_of(ink)
+    labels, count = ndimage.label(area)
+    if not count:
+        return ink
+    sides = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
+    share = np.max([np.bincount(side, minlength=count + 1) / len(side) for side in sides], axis=0)
+    table = np.isin(labels, 1 + np.flatnonzero(share[1:] > 0.2))
+    # The window's width again, and half as much for the blurred edge.
+    table = ndimage.maximum_filter(table, wide + wide // 2)
+    return np.where(table, -1, ink)
+
+
+def without_lines(ink: np.ndarray) -> np.ndarray:
+    """Takes away lines or squares that are printed on the paper, up to 12 degrees askew.
+
+    Args:
+        ink: `(h, w)`, from `ink_of`.
+
+    Returns:
+        The same, where a line was less by what the line had. A stroke across
+        it stays if it is darker.
+    """
+    if min(ink.shape) < 20:
+        return ink
+    for _ in range(2):  # along the page, then across
+        ink = _without_rows(ink).T
+    return ink
+
+
+def _without_rows(ink: np.ndarray) -> np.ndarray:
+    least = max(FAINTEST, 2 * noise_of(ink))
+    slope = _slope_of_lines(ink.clip(0, least))  # a dark stroke counts as much as a faint line
+
+    # Sheared by the slope, lines are rows: those that are inked over a long stretch.
+    h, w = ink.shape
+    there, back = (np.array([[1, sign * slope], [0, 1]]) for sign in (1, -1))
+    offset = np.array([slope * w / 2, 0])
+    level = ndimage.affine_transform(ink, there, -offset, order=1, mode="nearest")
+    near = ndimage.maximum_filter1d(level, 3, axis=0) > least
+    stretch = int(min(max(h, w) / 2, 0.75 * w))
+    filled = ndimage.uniform_filter1d(near.astype(np.float32), stretch, axis=1) > RULED
+    if not filled.any():
+        return ink
+    line = near & (ndimage.maximum_filter1d(filled, 2 * (stretch // 2) + 1, axis=1))
+    thick = ndimage.uniform_filter1d(line.astype(np.float32), 2 * THICKEST + 1, axis=0) > 0.6
+    line &= ~thick
+    # A row of digits' bars is no line: lines are fainter than strokes, or many.
+    strength = np.median(level[line]) if line.any() else 0
+    lines = ndimage.label(line.mean(axis=1) > 0.3)[1]
+    if not line.any() or (strength > 0.7 * strength_of(ink) and lines < 5):
+        return ink
+    line = ndimage.maximum_filter1d(line.astype(np.float32), 3, axis=0)
+    line = ndimage.affine_transform(line, back, offset, order=1)
+    return np.maximum(ink - 1.4 * strength * line, np.minimum(ink, 0))
+
+
+def _slope_of_lines(ink: np.ndarray) -> float:
+    """The slope along which sums of ink differ most sharply from their neighbours."""
+    small = _tiles(ink, -(-max(ink.shape) // 400))
+    rows, columns = np.indices(small.shape)
+    slopes = np.tan(np.radians(np.arange(-ASKEW, ASKEW + 0.1, 0.5)))
+    sharpness = []
+    for slope in slopes:
+        row = np.round(rows - slope * (columns - columns.max() / 2)).astype(int)
+        row = (row - row.min()).ravel()
+        counts = np.bincount(row)
+        profile = np.bincount(row, small.ravel()) / counts
+        differences = profile - ndimage.uniform_filter1d(profile, 7)
+        sharpness.append(np.sum(differences**2 * counts))
+    return float(slopes[np.argmax(sharpness)])
