@@ -135,14 +135,9 @@ def _tiles(page: np.ndarray, step: int) -> np.ndarray:
 
 def _enlarged(tiles: np.ndarray, step: int, shape: tuple[int, ...]) -> np.ndarray:
     """Tiles back at the size of the page, with smooth steps between them."""
-    for axis in (0, 1):
-        at = ((np.arange(shape[axis]) + 0.5) / step - 0.5).clip(0, tiles.shape[axis] - 1)
-        below = at.astype(int)
-        above = np.minimum(below + 1, tiles.shape[axis] - 1)
-        part = (at - below).astype(np.float32).reshape([-1] + [1] * (tiles.ndim - 1 - axis))
-        low = tiles.take(below, axis)
-        tiles = low + part * (tiles.take(above, axis) - low)
-    return tiles
+    factors = (step, step, *(1 for _ in tiles.shape[2:]))
+    page = ndimage.zoom(tiles, factors, order=1, mode="nearest", grid_mode=True)
+    return page[: shape[0], : shape[1]]
 
 
 def _is_light(tiles: np.ndarray, window: int) -> bool:
@@ -232,7 +227,7 @@ def without_lines(ink: np.ndarray) -> np.ndarray:
 
 
 def _without_rows(ink: np.ndarray) -> np.ndarray:
-    least = max(FAINTEST, 2 * noise_of(ink))
+    least = max(FAINTEST, 3 * noise_of(ink))
     slope = _slope_of_lines(ink.clip(0, least))  # a dark stroke counts as much as a faint line
 
     # Sheared by the slope, lines are rows: those that are inked over a long stretch.
@@ -262,13 +257,14 @@ def _slope_of_lines(ink: np.ndarray) -> float:
     """The slope along which sums of ink differ most sharply from their neighbours."""
     small = _tiles(ink, -(-max(ink.shape) // 400))
     rows, columns = np.indices(small.shape)
-    slopes = np.tan(np.radians(np.arange(-ASKEW, ASKEW + 0.1, 0.5)))
-    sharpness = []
-    for slope in slopes:
-        row = np.round(rows - slope * (columns - columns.max() / 2)).astype(int)
+
+    def sharpness(degrees: float) -> float:
+        row = np.round(rows - np.tan(np.radians(degrees)) * columns).astype(int)
         row = (row - row.min()).ravel()
         counts = np.bincount(row)
         profile = np.bincount(row, small.ravel()) / counts
-        differences = profile - ndimage.uniform_filter1d(profile, 7)
-        sharpness.append(np.sum(differences**2 * counts))
-    return float(slopes[np.argmax(sharpness)])
+        return np.sum((profile - ndimage.uniform_filter1d(profile, 7)) ** 2 * counts)
+
+    coarse = max(np.arange(-ASKEW, ASKEW + 0.1, 0.5), key=sharpness)
+    fine = max(coarse + np.arange(-0.4, 0.41, 0.1), key=sharpness)  # a pixel at the page's end
+    return float(np.tan(np.radians(fine)))

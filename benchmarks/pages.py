@@ -30,6 +30,7 @@ def draw_page(
     kind: str,
     rng: np.random.Generator,
     lines: int = 1,
+    height: float | None = None,
 ) -> np.ndarray:
     """Draws a page.
 
@@ -39,11 +40,13 @@ def draw_page(
         kind: One of `KINDS`.
         rng: What chance decides.
         lines: On how many lines.
+        height: Of a digit, in pixels; by default 50 to 260, by chance.
 
     Returns:
         `uint8 (h, w, 3)`.
     """
-    height = float(np.exp(rng.uniform(np.log(50), np.log(260))))  # of a digit, in pixels
+    if height is None:
+        height = float(np.exp(rng.uniform(np.log(50), np.log(260))))
     cover = written(images, digits, height, kind == "pencil", rng, lines)
     page = paper(kind, cover.shape, height, rng)
     ink = colour(PENS, rng)

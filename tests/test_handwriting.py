@@ -162,6 +162,6 @@ def test_pages_of_all_kinds_are_read(kind, mnist):
     right = 0
     for number in range(8):
         shown = [rng.choice(np.flatnonzero(labels == digit)) for digit in range(4, 8)]
-        page = draw_page(images[shown], labels[shown], kind, rng, lines=1 + number % 2)
+        page = draw_page(images[shown], labels[shown], kind, rng, 1 + number % 2, height=80)
         right += len(find_digits(page)) == 4
     assert right >= 6

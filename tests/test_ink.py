@@ -164,7 +164,7 @@ def test_a_row_of_ones_is_no_line():
 @pytest.mark.parametrize("kind", KINDS)
 def test_pages_of_every_kind_can_be_drawn(kind, mnist):
     images = mnist[1][0][:6]
-    page = draw_page(images, mnist[1][1][:6], kind, np.random.default_rng(0), lines=2)
+    page = draw_page(images, mnist[1][1][:6], kind, np.random.default_rng(0), 2, height=60)
     assert page.dtype == np.uint8 and page.ndim == 3 and page.shape[2] == 3
-    again = draw_page(images, mnist[1][1][:6], kind, np.random.default_rng(0), lines=2)
+    again = draw_page(images, mnist[1][1][:6], kind, np.random.default_rng(0), 2, height=60)
     np.testing.assert_array_equal(page, again)
