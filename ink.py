@@ -16,11 +16,10 @@ from skimage.morphology import reconstruction
 Picture = str | os.PathLike | Image.Image | ArrayLike
 
 MOST_PIXELS = 50_000_000  # in a file: more is a mistake, or made to fill the memory
-TILES = 160  # along the longer side, of which the paper is estimated
+TILES = 250  # along the longer side, of which the paper is estimated
 FAINTEST = 0.05  # of the paper's brightness: what differs less is no ink
 SHADE = 0.15  # the most that is left of a shadow's edge
 ASKEW = 12  # degrees: as far as printed lines may be
-RULED = 0.7  # share of a long stretch that a printed line fills
 THICKEST = 5  # pixels: a printed line
 
 
@@ -111,26 +110,29 @@ def ink_of(page: np.ndarray, widest: float = 0.2) -> np.ndarray:
     """
     page = page / np.float32(255)
     step = -(-max(page.shape[:2]) // TILES)
-    tiles = _tiles(page, step)
+    tiles = _tiles(page, step, step)
     # Strokes are narrower than the window: closing it fills dark ones, opening it takes light ones
-    # away, and what is left is paper with its shadows.
+    # away, and what is left is paper with its shadows. A narrow table around the page, too, is
+    # filled, as if there were paper outside of the picture.
     window = max(3, int(widest * min(tiles.shape[:2])) | 1)
     light = _is_light(tiles, window)
     filtered = ndimage.grey_opening if light else ndimage.grey_closing
-    paper = filtered(tiles, (window, window, 1), mode="nearest")
+    outside = tiles.min() if light else tiles.max()
+    paper = filtered(tiles, (window, window, 1), mode="constant", cval=outside)
     paper = _enlarged(ndimage.gaussian_filter(paper, (1, 1, 0)), step, page.shape)
     difference = (page - paper) / (paper + np.float32(0.1))
     ink = (difference if light else -difference).max(axis=-1)
     # Along a shadow's edge some of it is left, wider than strokes: a median has only that.
-    left = ndimage.median_filter(_tiles(ink, step), 9, mode="nearest").clip(-SHADE, SHADE)
+    step *= 2
+    left = ndimage.median_filter(_tiles(ink, step, step), 7, mode="nearest").clip(-SHADE, SHADE)
     return ink - _enlarged(left, step, page.shape)
 
 
-def _tiles(page: np.ndarray, step: int) -> np.ndarray:
-    """Means over squares of `step` pixels."""
+def _tiles(page: np.ndarray, down: int, across: int) -> np.ndarray:
+    """Means over rectangles of `down` by `across` pixels."""
     (h, w), more = page.shape[:2], page.shape[2:]
-    page = np.pad(page, ((0, -h % step), (0, -w % step), *((0, 0) for _ in more)), mode="edge")
-    return page.reshape(len(page) // step, step, -1, step, *more).mean(axis=(1, 3))
+    page = np.pad(page, ((0, -h % down), (0, -w % across), *((0, 0) for _ in more)), mode="edge")
+    return page.reshape(len(page) // down, down, -1, across, *more).mean(axis=(1, 3))
 
 
 def _enlarged(tiles: np.ndarray, step: int, shape: tuple[int, ...]) -> np.ndarray:
@@ -140,17 +142,29 @@ def _enlarged(tiles: np.ndarray, step: int, shape: tuple[int, ...]) -> np.ndarra
     return page[: shape[0], : shape[1]]
 
 
-def _is_light(tiles: np.ndarray, window: int) -> bool:
-    """Is the ink lighter than the paper? Ink is islands, and paper the sea around them."""
-    islands = np.zeros(2)
-    for channel in np.moveaxis(np.log(tiles + 0.1), -1, 0):
-        for way, (filtered, method) in enumerate(
-            [(ndimage.grey_closing, "erosion"), (ndimage.grey_opening, "dilation")]
-        ):
-            # What the window takes away, but for that which is connected with what it leaves.
-            sea = reconstruction(filtered(channel, window, mode="nearest"), channel, method)
-            islands[way] += np.sum(np.abs(channel - sea) ** 3)
-    return bool(islands[1] > islands[0])
+def _is_light(tiles: np.ndarray, widest: int) -> bool:
+    """Is the ink lighter than the paper?"""
+    grey = np.log(tiles.mean(axis=-1) + 0.1)
+    widths = [3]
+    while widths[-1] < widest:
+        widths.append(min(2 * widths[-1] - 1, widest))
+    closed, opened = (
+        [filtered(grey, width, mode="nearest") for width in widths]
+        for filtered in (ndimage.grey_closing, ndimage.grey_opening)
+    )
+
+    def asymmetry(dark: np.ndarray, light: np.ndarray) -> float:
+        dark, light = np.sum((dark - grey) ** 3), np.sum((grey - light) ** 3)
+        return (light - dark) / (light + dark + 1e-9)
+
+    # Strokes are thinner than what they enclose, which is among the wide at most, while noise and
+    # grain are as often light as dark.
+    thin = sum(map(asymmetry, closed, opened))
+    # And ink is islands, paper the sea around them: what is connected with where no ink can be.
+    islands = asymmetry(
+        reconstruction(closed[-1], grey, "erosion"), reconstruction(opened[-1], grey, "dilation")
+    )
+    return bool(thin + 2 * islands > 0)
 
 
 def strength_of(ink: np.ndarray) -> float:
@@ -160,8 +174,11 @@ def strength_of(ink: np.ndarray) -> float:
     if not h * w:
         return float(ink.max())
     darkest = ink[:h, :w].reshape(h // size, size, -1, size).max(axis=(1, 3))
-    darkest = darkest[darkest > -0.5]  # without a table that was taken away
-    return float(np.median(darkest[darkest >= threshold_otsu(darkest)])) if len(darkest) else 0.0
+    darkest = darkest[darkest > -0.5].clip(0)  # without a table that was taken away
+    if not len(darkest):
+        return 0.0
+    least = threshold_otsu(darkest) + np.ptp(darkest) / 256  # the end of a bin, not its middle
+    return float(np.median(darkest[darkest >= min(least, darkest.max())]))
 
 
 def noise_of(ink: np.ndarray) -> float:
@@ -230,32 +247,37 @@ def _without_rows(ink: np.ndarray) -> np.ndarray:
     least = max(FAINTEST, 3 * noise_of(ink))
     slope = _slope_of_lines(ink.clip(0, least))  # a dark stroke counts as much as a faint line
 
-    # Sheared by the slope, lines are rows: those that are inked over a long stretch.
+    # Sheared by the slope, lines are rows: what is left by a median that is longer than strokes.
     h, w = ink.shape
+    more = int(np.ceil(abs(slope) * w / 2))  # rows above and below, where corners go
     there, back = (np.array([[1, sign * slope], [0, 1]]) for sign in (1, -1))
-    offset = np.array([slope * w / 2, 0])
-    level = ndimage.affine_transform(ink, there, -offset, order=1, mode="nearest")
-    near = ndimage.maximum_filter1d(level, 3, axis=0) > least
-    stretch = int(min(max(h, w) / 2, 0.75 * w))
-    filled = ndimage.uniform_filter1d(near.astype(np.float32), stretch, axis=1) > RULED
-    if not filled.any():
+    offset = np.array([slope * w / 2 + more, 0])
+    shape = h + 2 * more, w
+    level = ndimage.affine_transform(ink, there, -offset, shape, order=1, mode="nearest")
+    step = max(1, w // 100)
+    short = ndimage.maximum_filter1d(_tiles(level, 1, step), 3, axis=0)
+    stretch = int(min(max(h, w) / 2, 0.75 * w) / step) | 1
+    line = ndimage.percentile_filter(short, 20, (1, stretch))
+    half = stretch // 2  # to the edges as it is in the last stretch that is whole
+    line = np.pad(line[:, half : line.shape[1] - half], ((0, 0), (half, half)), mode="edge")
+    line -= ndimage.grey_opening(line, (2 * THICKEST + 1, 1), mode="nearest")
+    line[line < 0.5 * least] = 0
+    line[(ndimage.maximum_filter1d(line, 5, axis=0) > 0).mean(axis=1) < 0.5] = 0
+    if not line.any():
         return ink
-    line = near & (ndimage.maximum_filter1d(filled, 2 * (stretch // 2) + 1, axis=1))
-    thick = ndimage.uniform_filter1d(line.astype(np.float32), 2 * THICKEST + 1, axis=0) > 0.6
-    line &= ~thick
     # A row of digits' bars is no line: lines are fainter than strokes, or many.
-    strength = np.median(level[line]) if line.any() else 0
-    lines = ndimage.label(line.mean(axis=1) > 0.3)[1]
-    if not line.any() or (strength > 0.7 * strength_of(ink) and lines < 5):
+    lines = ndimage.label((line > 0).mean(axis=1) > 0.3)[1]
+    if np.median(line[line > 0]) > 0.7 * strength_of(ink) and lines < 5:
         return ink
-    line = ndimage.maximum_filter1d(line.astype(np.float32), 3, axis=0)
-    line = ndimage.affine_transform(line, back, offset, order=1)
-    return np.maximum(ink - 1.4 * strength * line, np.minimum(ink, 0))
+    line = np.repeat(line, step, axis=1)[:, :w]
+    line = ndimage.affine_transform(line, back, offset, ink.shape, order=1)
+    return np.maximum(ink - 1.4 * line, np.minimum(ink, 0))
 
 
 def _slope_of_lines(ink: np.ndarray) -> float:
     """The slope along which sums of ink differ most sharply from their neighbours."""
-    small = _tiles(ink, -(-max(ink.shape) // 400))
+    step = -(-max(ink.shape) // 400)
+    small = _tiles(ink, step, step)
     rows, columns = np.indices(small.shape)
 
     def sharpness(degrees: float) -> float:

@@ -135,8 +135,9 @@ class DigitSequences:
         damage: Spoil one context image in a share of the sequences, for
             training a predictor that tolerates it, or for testing whether it
             does. `digits` still say what would have been there.
-        variation: Change images of the context as other hands, pens and
-            cameras would, `ANYBODY` for training; targets stay as they are.
+        variation: Change the contexts of a share of the sequences as other
+            hands, pens and cameras would, `ANYBODY` for training; targets stay
+            as they are.
         seed: Integer for reproducible draws; `None` picks one at random.
 
     Raises:
@@ -319,7 +320,8 @@ class DigitSequences:
             if self.damage:
                 self._spoil(own, all_digits, number, rows)
             if self.variation:
-                self._vary(own, n, number, rows)
+                seed = np.random.SeedSequence(self.seed, spawn_key=(number, 2))
+                own[:] = self.variation.apply(own, seed, first=rows.start, total=n)
             first += len(rows)
         return inputs, targets, digits
 
@@ -345,13 +347,6 @@ class DigitSequences:
             (wrong, flatten(self.images[chosen[ours[wrong]]])),
         ):
             inputs[hit[which & ours] - rows.start, columns[which & ours]] = images
-
-    def _vary(self, inputs: np.ndarray, n: int, number: int, rows: range) -> None:
-        """Changes images of those sequences of a draw whose `inputs` these are."""
-        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(number, 2)))
-        length = inputs.shape[1]
-        images = inputs.reshape(-1, SIDE * SIDE)
-        images[:] = self.variation.apply(images, rng, first=length * rows.start, total=length * n)
 
     def mean_target(self) -> np.ndarray:
         """The mean target image, where every predictor should start.

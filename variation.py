@@ -19,16 +19,19 @@ Range = tuple[float, float]
 
 
 class Variation(NamedTuple):
-    """What `DigitSequences` does to images of the context.
+    """What `DigitSequences` does to the contexts of some of its sequences.
 
     Each change is drawn for each image on its own, evenly from a range
     `(low, high)`. By default there is none; `ANYBODY` has them all, in ranges
     that are good for training.
 
     Args:
-        share: Share of the context's images that are changed, in [0, 1].
-        each: Share of these that each of the changes is made to, in [0, 1]:
-            below 1, there are images with one change and images with many.
+        share: Share of the sequences that are changed, in [0, 1]. Of these,
+            every image of the context is: a network that has one image as it
+            was to go by does not learn to read the others.
+        each: Share of their images that each of the changes is made to, in
+            [0, 1]: below 1, there are images with one change and images with
+            many.
         shift: How far the digit is moved, in pixels, in any direction.
         rotation: How far it is turned, in degrees, counter-clockwise.
         zoom: By what it is enlarged.
@@ -82,18 +85,19 @@ class Variation(NamedTuple):
         first: int = 0,
         total: int | None = None,
     ) -> np.ndarray:
-        """Changes images.
+        """Changes images, or whole contexts.
 
         Args:
-            images: `(n, 28, 28)` or `(n, 784)`: integers in [0, 255] or floats
-                in [0, 1].
+            images: `(n, 28, 28)`, or sequences `(n, t, 28, 28)`, or the same
+                flattened: integers in [0, 255] or floats in [0, 1]. `share` is
+                that of the `n`.
             seed: Integer for reproducible changes, or a generator.
             first: Number of the first of them, if they are only a part of
                 those that chance decides on.
             total: How many those are; by default just these.
 
         Returns:
-            `float32 (n, 784)` in [0, 1], a new array.
+            `float32 (n, 784)` or `(n, t, 784)` in [0, 1], a new array.
 
         Raises:
             ValueError: Another shape or range of images, or of a change.
@@ -104,11 +108,16 @@ class Variation(NamedTuple):
         """
         self.check()
         pixels = flatten(images)
-        if pixels.ndim != 2:
-            raise ValueError(f"images have shape {np.shape(images)}; expected (n, {SIDE}, {SIDE})")
+        if pixels.ndim not in (2, 3):
+            raise ValueError(
+                f"images have shape {np.shape(images)}; expected (n, {SIDE}, {SIDE}) "
+                f"or (n, t, {SIDE}, {SIDE})"
+            )
+        length = 1 if pixels.ndim == 2 else pixels.shape[1]
         total = len(pixels) if total is None else total
         rng = np.random.default_rng(seed)
-        changed = np.flatnonzero(rng.random(total) < self.share)
+        hit = np.flatnonzero(rng.random(total) < self.share)
+        changed = (hit[:, None] * length + np.arange(length)).ravel()  # numbers of images
         drawn = {}
         for name in CHANGES:
             values = rng.uniform(*getattr(self, name), len(changed))
@@ -119,18 +128,19 @@ class Variation(NamedTuple):
         if self.noise != (0, 0):
             grains = rng.integers(256, size=(len(changed), SIDE**2), dtype=np.uint8)
 
-        ours = (changed >= first) & (changed < first + len(pixels))
-        where = changed[ours] - first
+        shape, pixels = pixels.shape, pixels.reshape(-1, SIDE, SIDE)
+        ours = (changed >= first * length) & (changed < first * length + len(pixels))
+        where = changed[ours] - first * length
         drawn = {name: values[ours, None, None] for name, values in drawn.items()}
         direction, grains = direction[ours, None, None], grains[ours]
         # In blocks that stay in the cache from one step to the next.
         for begin in range(0, len(where), 128):
             block = slice(begin, begin + 128)
             own = {name: values[block] for name, values in drawn.items()}
-            images = pixels[where[block]].reshape(-1, SIDE, SIDE)
+            images = pixels[where[block]]
             _change(images, own, direction[block], grains[block])
-            pixels[where[block]] = images.reshape(-1, SIDE**2)
-        return pixels
+            pixels[where[block]] = images
+        return pixels.reshape(shape)
 
 
 CHANGES = Variation._fields[2:]
