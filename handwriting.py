@@ -214,7 +214,7 @@ def _distance(one: _Digit, other: _Digit, size: float) -> float:
         return np.inf  # two digits, side by side
     # The one over the other is one digit sooner than the one beside the other.
     over = across < -0.4 * min(a.width, b.width)
-    reach = size * (0.25 if over else 0.075 if whole else 0.18)
+    reach = size * (0.25 if over else 0.09 if whole else 0.18)
     return _gap(a, b) / reach
 
 
