@@ -10,6 +10,7 @@ notebook: .venv/installed ## execute main.ipynb, rewriting its outputs, imgs/ an
 	@echo "Wrote main.ipynb, imgs/ and models/."
 
 notebooks: notebook ## execute the deeper studies, too
+	$(EXECUTE) notebooks/your_hand.ipynb
 	$(EXECUTE) notebooks/plateau.ipynb
 	$(EXECUTE) notebooks/chains.ipynb
 	$(EXECUTE) notebooks/one_hand.ipynb
@@ -38,7 +39,6 @@ bench: .venv/installed ## run the benchmarks; make bench QUICK=--quick for a sho
 	KERAS_BACKEND=jax $(RUN) benchmarks.plateau $(QUICK)
 	KERAS_BACKEND=jax $(RUN) benchmarks.plateau_causes $(QUICK)
 	KERAS_BACKEND=jax $(RUN) benchmarks.training $(QUICK)
-	KERAS_BACKEND=jax $(RUN) benchmarks.variation $(QUICK)
 	$(RUN) benchmarks.handwriting $(QUICK)
 	@echo "$(if $(QUICK),A short look: nothing written.,Wrote benchmarks/results/.)"
 

@@ -7,6 +7,7 @@ cell is shown once; in a script, save it. Images are checked by
 `data.flatten`, which raises a `ValueError` for a wrong shape or range.
 """
 
+import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from numpy.typing import ArrayLike
 
 from data import SIDE, flatten
 
-REAL, GENERATED = "0.7", "tab:blue"
+REAL, GENERATED, FOUND = "0.7", "tab:blue", "tab:orange"
 PITCH = SIDE + 4  # pixels from one image to the next
 INCHES = 0.85  # for each image
 
@@ -181,8 +182,11 @@ def plot_page(
     ax.axis("off")
     for number, (top, left, bottom, right) in enumerate(np.reshape(boxes, (-1, 4)), start=1):
         corner = left - 0.5, top - 0.5  # of pixels, whose middle is a whole number
-        ax.add_patch(Rectangle(corner, right - left, bottom - top, fill=False, color=GENERATED))
-        ax.annotate(str(number), corner, (0, 2), textcoords="offset points", color=GENERATED)
+        size = right - left, bottom - top
+        ax.add_patch(Rectangle(corner, *size, fill=False, color=FOUND, linewidth=2))
+        ax.annotate(
+            str(number), corner, (0, 3), textcoords="offset points", color=FOUND, weight="bold"
+        )
     return _finish(ax.figure, path)
 
 
@@ -308,6 +312,39 @@ def plot_guidance(
     share.plot(weights, np.multiply(right, 100), marker="s", color="tab:orange")
     share.set_ylabel("right digits, %", color="tab:orange")
     share.spines["top"].set_visible(False)
+    return _finish(ax.figure, path)
+
+
+def plot_right(
+    amounts: Sequence[float],
+    right: dict[str, Sequence[float]],
+    label: str,
+    *,
+    path: PathLike | None = None,
+) -> Figure:
+    """Draws shares of right digits against the amount of something, one curve for each predictor.
+
+    Args:
+        amounts: The amounts.
+        right: Shares at each, in [0, 1], by the predictor's name.
+        label: What the amount is of, with its unit.
+        path: File to save the figure to.
+
+    Returns:
+        The figure.
+
+    Example:
+
+    >>> plot_right([0, 4], {"plain": [1, 0.4], "varied": [1, 0.99]}, "moved, pixels")
+    """
+    ax = _new_axes(7, 4)[0]
+    for (name, shares), marker in zip(right.items(), itertools.cycle("osD^v")):
+        ax.plot(amounts, np.multiply(shares, 100), marker=marker, label=name)
+    ax.set_ylim(0, 103)
+    ax.set_xlabel(label)
+    ax.set_ylabel("right digits, %")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=False, loc="lower left")
     return _finish(ax.figure, path)
 
 

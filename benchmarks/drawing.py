@@ -10,6 +10,7 @@ from benchmarks import report
 from benchmarks.timing import command_line, timed
 from data import load_mnist
 from preprocessing import Damage, DigitSequences
+from variation import ANYBODY
 
 quick = command_line(__doc__, "one run instead of the median of eleven").quick
 (images, labels), _ = load_mnist()
@@ -18,6 +19,7 @@ for name, settings in {
     "default": {},
     "one hand": {"pairing": "style"},
     "damage 0.3": {"damage": Damage(0.3)},
+    "anybody's hand": {"variation": ANYBODY},
 }.items():
     make = partial(DigitSequences, images, labels, seed=0, **settings)
     drawn = make()

@@ -28,10 +28,12 @@ SMALL = {
         "batch_size": 32,
         "test_sequences": 120,
         "test_chains": 20,
+        "anybody_steps": 3,
     },
     "notebooks/plateau.ipynb": {"steps": 4},
     "notebooks/chains.ipynb": {
         "steps": 3,
+        "endless_steps": 3,
         "seeds": 1,
         "test_sequences": 120,
         "damaged_sequences": 60,
@@ -44,6 +46,7 @@ SMALL = {
         "chains": 60,
         "baseline_sequences": 600,
     },
+    "notebooks/your_hand.ipynb": {"steps": 3, "timed_steps": 2, "test_sequences": 120},
     "notebooks/other_sequences.ipynb": {"steps": 3, "test_sequences": 120, "chains": 10},
 }
 # The sampler is a copy of the predictor's LSTM and three networks more.

@@ -15,6 +15,7 @@ from plotting import (
     plot_page,
     plot_plateau,
     plot_predictions,
+    plot_right,
     plot_sequence,
 )
 
@@ -47,6 +48,7 @@ FIGURES = {
         [INPUTS, INPUTS], IMAGES[4:6], IMAGES[6:8], **kwargs
     ),
     "guidance": lambda **kwargs: plot_guidance([1, 2], [0.6, 0.4], [0.95, 0.99], 0.2, **kwargs),
+    "right": lambda **kwargs: plot_right([0, 4], {"plain": [1, 0.4]}, "moved, pixels", **kwargs),
     "growth": lambda **kwargs: plot_growth(
         [10, 100], {"building": [0.1, 1]}, {"building": [90, 91]}, **kwargs
     ),
