@@ -3,27 +3,31 @@ RUN = .venv/bin/python -m
 EXECUTE = $(RUN) notebooks.execute
 INSTALL = $(RUN) pip install --quiet --disable-pip-version-check -r requirements.txt
 
-.PHONY: notebook notebooks test test-jax lint bench lab upgrade clean
+.PHONY: notebook notebooks test test-jax test-browser lint bench lab upgrade clean
 
 notebook: .venv/installed ## execute main.ipynb, rewriting its outputs, imgs/ and models/
 	$(EXECUTE) main.ipynb
 	@echo "Wrote main.ipynb, imgs/ and models/."
 
 notebooks: notebook ## execute the deeper studies, too
-	$(EXECUTE) notebooks/your_hand.ipynb
 	$(EXECUTE) notebooks/plateau.ipynb
 	$(EXECUTE) notebooks/chains.ipynb
 	$(EXECUTE) notebooks/one_hand.ipynb
+	$(EXECUTE) notebooks/writers.ipynb
 	$(EXECUTE) notebooks/other_sequences.ipynb
 	$(EXECUTE) notebooks/sharp.ipynb
+	$(EXECUTE) notebooks/your_hand.ipynb
 	@echo "Wrote notebooks/, imgs/ and models/."
 
 test: .venv/installed ## run all tests
-	$(RUN) pytest -n 2 --dist loadfile
+	$(RUN) pytest -n 2 --dist loadfile --ignore tests/test_browser.py
 
 test-jax: .venv/installed ## run the tests of the models on JAX
 	KERAS_BACKEND=jax $(RUN) pytest tests/test_model.py tests/test_keras.py tests/test_sampler.py \
 		tests/test_resume.py tests/test_classifier.py tests/test_evaluation.py tests/test_realism.py
+
+test-browser: .venv/installed ## draw on the pad in Chromium, and remake its screenshot
+	$(RUN) pytest -rs tests/test_browser.py
 
 lint: .venv/installed ## check style and format
 	$(RUN) ruff check .

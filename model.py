@@ -257,20 +257,26 @@ def train_predictor(
 
 
 def without_optimizer(model: keras.Model) -> keras.Model:
-    """A copy that is not compiled: saved, it takes a third of the space that it does with Adam.
+    """A copy to keep: not compiled, so without the optimizer's state, two thirds of a file.
+
+    Weights stay `float32`, but are rounded to the values that `float16` has.
+    A compressed archive, or a repository, keeps them in two thirds of the
+    space, and answers differ by less than one of 255 levels of grey.
 
     Args:
         model: Any model that its config describes, a predictor or sampler.
 
     Returns:
-        A model of the same class with the same weights.
+        A model of the same class with the same weights, but for the rounding.
 
     Example:
 
     >>> without_optimizer(model).save("next_image.keras")
     """
     copy = type(model).from_config(model.get_config())
-    copy.set_weights(model.get_weights())
+    copy.set_weights(
+        [weight.astype("float16").astype(weight.dtype) for weight in model.get_weights()]
+    )
     return copy
 
 

@@ -130,6 +130,7 @@ def plot_grid(
     *,
     rows: Sequence[str] = (),
     columns: Sequence[str] = (),
+    real: Sequence[int] = (),
     path: PathLike | None = None,
 ) -> Figure:
     """Draws generated images in rows and columns, each with its title.
@@ -138,6 +139,7 @@ def plot_grid(
         images: `(r, c, 28, 28)`.
         rows: `r` titles, or none.
         columns: `c` titles, or none.
+        real: Numbers of the rows whose images are real, not generated.
         path: File to save the figure to.
 
     Returns:
@@ -146,7 +148,8 @@ def plot_grid(
     images = flatten(images).reshape(*np.shape(images)[:2], SIDE, SIDE)
     height, width = images.shape[:2]
     ax = _new_axis(width, height)
-    _draw(ax, images.reshape(-1, SIDE, SIDE), columns, range(height * width), width)
+    generated = [place for place in range(height * width) if place // width not in real]
+    _draw(ax, images.reshape(-1, SIDE, SIDE), columns, generated, width)
     for row, title in enumerate(rows):
         ax.text(-6, row * PITCH + SIDE / 2, title, ha="right", va="center", fontsize=10)
     return _finish(ax.figure, path)

@@ -129,9 +129,11 @@ class DigitSequences:
             last. Any table will do: what to learn is data, not code.
         pairing: `"random"`: each place takes any image of its digit.
             `"style"`: all images of a sequence are alike in slant, ink and
-            aspect ratio, as if one hand had written them.
-        neighbours: With `"style"`, each place takes one of so many images of
-            its digit that are nearest in style to a random image of any digit.
+            aspect ratio, as if one hand had written them. Or what else they
+            are to be alike in, `(n, k)`: numbers that describe each image.
+        neighbours: Unless `"random"`, each place takes one of so many images of
+            its digit that are nearest, in these numbers, to a random image of
+            any digit.
         damage: Spoil one context image in a share of the sequences, for
             training a predictor that tolerates it, or for testing whether it
             does. `digits` still say what would have been there.
@@ -159,7 +161,7 @@ class DigitSequences:
         labels: np.ndarray,
         windows: ArrayLike = digit_windows(),  # noqa: B008  # never written to
         *,
-        pairing: str = "random",
+        pairing: str | ArrayLike = "random",
         neighbours: int = 8,
         damage: Damage | None = None,
         variation: Variation | None = None,
@@ -186,10 +188,18 @@ class DigitSequences:
             raise ValueError(
                 f"windows must hold digits 0 to 9 that have images; no image of {absent.tolist()}"
             )
-        if pairing not in ("random", "style"):
-            raise ValueError(f"pairing is {pairing!r}; expected 'random' or 'style'")
+        if isinstance(pairing, str):
+            if pairing not in ("random", "style"):
+                raise ValueError(f"pairing is {pairing!r}; expected 'random', 'style' or an array")
+            style = style_features(images, labels) if pairing == "style" else None
+        else:
+            style = np.asarray(pairing, float)
+            if style.ndim != 2 or len(style) != len(images) or not np.isfinite(style).all():
+                raise ValueError(
+                    f"pairing has shape {style.shape}; expected finite numbers ({len(images)}, k)"
+                )
         fewest = min(np.bincount(labels)[np.unique(windows)])
-        if pairing == "style" and not 1 <= neighbours <= fewest:
+        if style is not None and not 1 <= neighbours <= fewest:
             raise ValueError(f"neighbours is {neighbours}; expected 1 to {fewest}, all of a digit")
         if damage is not None:
             damage.check(length=windows.shape[1] - 1)
@@ -202,6 +212,7 @@ class DigitSequences:
         self.windows = windows.astype(int)
         self.pairing = pairing
         self.neighbours = neighbours
+        self.style = style
         self.damage = damage
         self.variation = variation
         self.seed = np.random.SeedSequence(seed).entropy
@@ -209,9 +220,8 @@ class DigitSequences:
         self._by_digit = np.argsort(labels, kind="stable")
         self._counts = np.bincount(labels, minlength=10)
         self._starts = np.cumsum(self._counts) - self._counts
-        if pairing == "style":
-            self.style = style_features(images, labels)  # (n, 3)
-            self._nearest = nearest_in_style(self.style, labels, neighbours)  # (n, 10, neighbours)
+        if style is not None:
+            self._nearest = nearest_in_style(style, labels, neighbours)  # (n, 10, neighbours)
 
     def sample(self, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Draws `n` sequences as arrays, balanced over the windows.
@@ -292,7 +302,7 @@ class DigitSequences:
         # A random offset decides which windows get one more where n is no multiple of their number.
         rows = (np.arange(n) + rng.integers(len(self.windows))) % len(self.windows)
         digits = self.windows[rng.permutation(rows)]  # (n, t + 1)
-        if self.pairing == "style":
+        if self.style is not None:
             anchors = rng.integers(len(self.images), size=(n, 1))
             return digits, self._nearest[
                 anchors, digits, rng.integers(self.neighbours, size=digits.shape)

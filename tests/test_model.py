@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import zlib
 from datetime import timedelta
 
 import keras
@@ -245,11 +246,14 @@ def test_a_saved_model_predicts_the_same_bits_in_a_new_process(model, images, tm
 def test_a_copy_without_optimizer_is_the_same_model_and_smaller(model, images, tmp_path):
     copy = without_optimizer(model)
     assert type(copy) is NextImagePredictor and not copy.compiled
-    np.testing.assert_array_equal(copy.predict_next(images), model.predict_next(images))
+    difference = np.abs(copy.predict_next(images) - model.predict_next(images))
+    assert 0 < difference.max() < 1 / 255
+    saved = {}
     for kept, name in ((copy, "copy"), (model, "model")):
         kept.save(tmp_path / f"{name}.keras")
-    sizes = [(tmp_path / f"{name}.keras").stat().st_size for name in ("copy", "model")]
-    assert sizes[0] < sizes[1] / 2
+        saved[name] = (tmp_path / f"{name}.keras").read_bytes()
+    assert len(saved["copy"]) < len(saved["model"]) / 2
+    assert len(zlib.compress(saved["copy"])) < 0.75 * len(saved["copy"])
 
 
 values = st.one_of(

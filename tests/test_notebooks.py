@@ -15,7 +15,6 @@ SMALL = {
     "notebooks/sharp.ipynb": {
         "steps": 8,
         "hand_steps": 3,
-        "writer_steps": 3,
         "adapt_sequences": 600,
         "test_sequences": 120,
         "test_draws": 2,
@@ -46,7 +45,13 @@ SMALL = {
         "chains": 60,
         "baseline_sequences": 600,
     },
-    "notebooks/your_hand.ipynb": {"steps": 3, "timed_steps": 2, "test_sequences": 120},
+    "notebooks/your_hand.ipynb": {
+        "steps": 3,
+        "timed_steps": 2,
+        "test_sequences": 120,
+        "pages": 120,
+    },
+    "notebooks/writers.ipynb": {"steps": 3, "test_sequences": 120, "baseline_sequences": 6_000},
     "notebooks/other_sequences.ipynb": {"steps": 3, "test_sequences": 120, "chains": 10},
 }
 # The sampler is a copy of the predictor's LSTM and three networks more.
@@ -54,7 +59,9 @@ LARGEST = {
     "digit_classifier.keras": 400_000,
     "next_image.keras": 3_000_000,
     "endless.keras": 3_000_000,
+    "one_hand.keras": 3_000_000,
     "sampler.keras": 8_000_000,
+    "hand_sampler.keras": 8_000_000,
 }
 
 

@@ -123,6 +123,17 @@ def test_a_grid_has_titles_for_rows_and_columns():
     np.testing.assert_array_equal(drawn(figure), IMAGES[:6])
 
 
+def test_real_images_have_other_frames_in_a_grid():
+    frames = plot_grid(IMAGES[:6].reshape(3, 2, 28, 28), real=[1]).axes[0].patches
+    colours = [frame.get_edgecolor() for frame in frames]
+    assert colours[:2] == colours[4:] and colours[2] == colours[3] != colours[0]
+
+
+def test_shares_of_right_digits_are_drawn_in_percent():
+    (ax,) = FIGURES["right"]().axes
+    np.testing.assert_allclose(ax.lines[0].get_xydata(), [[0, 100], [4, 40]])
+
+
 def test_history_shows_the_floor_and_the_plateau():
     (ax,) = FIGURES["history"]().axes
     heights = [line.get_ydata()[0] for line in ax.lines]

@@ -200,6 +200,8 @@ def test_images_are_held_once_and_not_as_floats():
             "^damage of kind 'wrong' needs images of a second digit$",
         ),
         ({"pairing": "alphabetical"}, "pairing is 'alphabetical'"),
+        ({"pairing": [[1], [2]]}, r"pairing has shape \(2, 1\); expected finite numbers"),
+        ({"pairing": np.full((len(LABELS), 2), np.nan)}, "expected finite numbers"),
         ({"pairing": "style", "neighbours": 0}, "neighbours is 0; expected 1 to 12"),
         ({"pairing": "style", "neighbours": 13}, "neighbours is 13; expected 1 to 12"),
     ],
@@ -237,6 +239,21 @@ def test_a_hand_has_eight_neighbours_unless_told_otherwise():
     eight = DigitSequences(IMAGES, LABELS, pairing="style", neighbours=8, seed=0)
     default = DigitSequences(IMAGES, LABELS, pairing="style", seed=0)
     np.testing.assert_array_equal(default.draw(50)[1], eight.draw(50)[1])
+
+
+def test_images_can_be_alike_in_whatever_describes_them():
+    """Here in their place in the data set: as many apart as there are digits, give or take."""
+    places = np.arange(len(LABELS))[:, None]
+    paired = DigitSequences(IMAGES, LABELS, pairing=places, neighbours=2, seed=0)
+    digits, indices = paired.draw(500)
+    np.testing.assert_array_equal(LABELS[indices], digits)
+    assert (
+        np.ptp(indices, axis=1).max()
+        < np.ptp(DigitSequences(IMAGES, LABELS, seed=0).draw(500)[1], axis=1).mean()
+    )
+    style = DigitSequences(IMAGES, LABELS, pairing="style", seed=0)
+    given = DigitSequences(IMAGES, LABELS, pairing=style_features(IMAGES, LABELS), seed=0)
+    np.testing.assert_array_equal(given.draw(50)[1], style.draw(50)[1])
 
 
 # Damage

@@ -274,7 +274,8 @@ def test_the_code_runs_from_top_to_bottom(page, tmp_path):
     script = "\n".join(script)
     for size, small in SMALL.items():
         script = script.replace(size, small)
-    shutil.copytree(ROOT / "models", tmp_path / "models")
+    for folder in ("models", "imgs"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
     run = subprocess.run(
         [
             sys.executable,

@@ -1,0 +1,181 @@
+// Boxes to draw digits in, beside them what Python answers with. Python has the strokes: for each
+// box a list of strokes, each a list of points [x, y, width], all in parts of the box's side.
+
+const SVG = "http://www.w3.org/2000/svg";
+const WIDTH = 0.08; // of a stroke, with a mouse or a finger
+
+const STYLE = `
+  .pad { display: inline-block; touch-action: manipulation; }
+  .pad-row { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; margin: 4px 0; }
+  .pad svg {
+    width: 120px; height: 120px; cursor: crosshair; touch-action: none; user-select: none;
+    color: var(--jp-ui-font-color0, CanvasText); background: var(--jp-layout-color0, Canvas);
+    border: 1px solid var(--jp-border-color1, GrayText); border-radius: 4px;
+  }
+  .pad svg:focus-visible, .pad button:focus-visible { outline: 2px solid #1f77b4; }
+  .pad svg line { stroke: currentColor; stroke-linecap: round; }
+  .pad canvas {
+    width: 56px; height: 56px; image-rendering: pixelated; background: white;
+    border: 2px solid #1f77b4; border-radius: 2px;
+  }
+  .pad-title { min-width: 5em; color: var(--jp-ui-font-color1, CanvasText); }
+`;
+
+function element(tag, parent, attributes = {}) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  return parent.appendChild(made);
+}
+
+function render({ model, el }) {
+  // JupyterLab keeps its shortcuts to itself while the focus is in here.
+  const pad = element("div", el, { class: "pad", "data-lm-suppress-shortcuts": "true" });
+  element("style", pad).textContent = STYLE;
+  const row = element("div", pad, { class: "pad-row" });
+  const count = model.get("count");
+  const boxes = Array.from({ length: count }, (_, number) => makeBox(number));
+  const buttons = element("div", pad, { class: "pad-row" });
+  button("Undo", undo);
+  button("Clear", () => send(model.get("strokes").map(() => [])));
+  const answers = element("div", pad, { class: "pad-answers", "aria-live": "polite" });
+
+  function button(title, action) {
+    const made = element("button", buttons, { type: "button" });
+    made.textContent = title;
+    made.addEventListener("click", action);
+    return made;
+  }
+
+  function send(strokes) {
+    model.set("strokes", strokes);
+    model.save_changes();
+  }
+
+  // The boxes that strokes went to, one after the other, for the button.
+  const order = [];
+
+  function undo() {
+    const strokes = model.get("strokes");
+    let number = order.pop();
+    while (number !== undefined && !strokes[number].length) number = order.pop();
+    if (number === undefined) number = strokes.findLastIndex((box) => box.length);
+    if (number >= 0) change(number, strokes[number].slice(0, -1));
+  }
+
+  function change(number, box) {
+    send(model.get("strokes").map((old, other) => (other === number ? box : old)));
+  }
+
+  function makeBox(number) {
+    const svg = document.createElementNS(SVG, "svg");
+    svg.setAttribute("viewBox", "0 0 1 1");
+    svg.setAttribute("tabindex", "0");
+    svg.setAttribute("role", "img");
+    row.appendChild(svg);
+    let stroke = null; // while one is drawn
+    let pointer = null;
+
+    function point(event) {
+      const box = svg.getBoundingClientRect();
+      const width = event.pointerType === "pen" ? WIDTH * (0.5 + event.pressure) : WIDTH;
+      return [
+        (event.clientX - box.left) / box.width,
+        (event.clientY - box.top) / box.height,
+        width,
+      ];
+    }
+
+    svg.addEventListener("pointerdown", (event) => {
+      if (stroke || event.button !== 0) return; // a second finger, or the right button
+      svg.setPointerCapture(event.pointerId); // a stroke goes on outside of its box
+      svg.focus();
+      pointer = event.pointerId;
+      stroke = [point(event)];
+      drawStroke(svg, stroke);
+      event.preventDefault();
+    });
+    svg.addEventListener("pointermove", (event) => {
+      if (event.pointerId !== pointer) return;
+      const events = event.getCoalescedEvents?.() ?? [];
+      for (const each of events.length ? events : [event]) {
+        stroke.push(point(each));
+        drawStroke(svg, stroke.slice(-2));
+      }
+    });
+    for (const name of ["pointerup", "pointercancel"]) {
+      svg.addEventListener(name, (event) => {
+        if (event.pointerId !== pointer) return;
+        const drawn = stroke;
+        stroke = pointer = null;
+        order.push(number);
+        change(number, [...model.get("strokes")[number], drawn]);
+      });
+    }
+    svg.addEventListener("keydown", (event) => {
+      const box = model.get("strokes")[number];
+      if (event.key === "Delete" || event.key === "Backspace") change(number, []);
+      else if (event.key === "z" && (event.ctrlKey || event.metaKey)) change(number, box.slice(0, -1));
+      else return;
+      event.preventDefault();
+      event.stopPropagation();
+    });
+    return svg;
+  }
+
+  function drawStroke(svg, stroke) {
+    // A single point is a line of no length, which its round cap makes a dot.
+    const points = stroke.length === 1 ? [stroke[0], stroke[0]] : stroke;
+    for (let at = 1; at < points.length; at++) {
+      const line = document.createElementNS(SVG, "line");
+      const [[x1, y1], [x2, y2, width]] = [points[at - 1], points[at]];
+      for (const [name, value] of Object.entries({ x1, y1, x2, y2, "stroke-width": width })) {
+        line.setAttribute(name, value);
+      }
+      svg.appendChild(line);
+    }
+  }
+
+  function drawBoxes() {
+    model.get("strokes").forEach((box, number) => {
+      const svg = boxes[number];
+      svg.replaceChildren();
+      for (const stroke of box) drawStroke(svg, stroke);
+      const what = box.length === 1 ? "1 stroke" : `${box.length || "no"} strokes`;
+      svg.setAttribute(
+        "aria-label",
+        `Box ${number + 1} of ${count}, ${what}. Draw a digit; Delete clears, Control Z undoes.`
+      );
+    });
+  }
+
+  function drawAnswers() {
+    answers.replaceChildren();
+    for (const { title, images } of model.get("answers")) {
+      const line = element("div", answers, { class: "pad-row" });
+      element("span", line, { class: "pad-title" }).textContent = title;
+      for (const image of images) {
+        const canvas = element("canvas", line, {
+          width: 28, height: 28, role: "img", "aria-label": `an image, ${title}`,
+        });
+        const context = canvas.getContext("2d");
+        const pixels = context.createImageData(28, 28);
+        const ink = new Uint8Array(image.buffer, image.byteOffset, image.byteLength);
+        for (let at = 0; at < ink.length; at++) {
+          pixels.data.set([255 - ink[at], 255 - ink[at], 255 - ink[at], 255], 4 * at);
+        }
+        context.putImageData(pixels, 0, 0);
+      }
+    }
+  }
+
+  model.on("change:strokes", drawBoxes);
+  model.on("change:answers", drawAnswers);
+  drawBoxes();
+  drawAnswers();
+  return () => {
+    model.off("change:strokes", drawBoxes);
+    model.off("change:answers", drawAnswers);
+  };
+}
+
+export default { render };
