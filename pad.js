@@ -51,15 +51,18 @@ function render({ model, el }) {
     model.save_changes();
   }
 
-  // The boxes that strokes went to, one after the other, for the button.
-  const order = [];
+  const order = []; // the boxes that strokes went to, one after the other
 
   function undo() {
     const strokes = model.get("strokes");
-    let number = order.pop();
-    while (number !== undefined && !strokes[number].length) number = order.pop();
-    if (number === undefined) number = strokes.findLastIndex((box) => box.length);
-    if (number >= 0) change(number, strokes[number].slice(0, -1));
+    const last = order.findLast((number) => strokes[number].length);
+    takeBack(last ?? strokes.findLastIndex((box) => box.length));
+  }
+
+  function takeBack(number) {
+    const at = order.lastIndexOf(number);
+    if (at >= 0) order.splice(at, 1);
+    if (number >= 0) change(number, model.get("strokes")[number].slice(0, -1));
   }
 
   function change(number, box) {
@@ -112,9 +115,8 @@ function render({ model, el }) {
       });
     }
     svg.addEventListener("keydown", (event) => {
-      const box = model.get("strokes")[number];
       if (event.key === "Delete" || event.key === "Backspace") change(number, []);
-      else if (event.key === "z" && (event.ctrlKey || event.metaKey)) change(number, box.slice(0, -1));
+      else if (event.key === "z" && (event.ctrlKey || event.metaKey)) takeBack(number);
       else return;
       event.preventDefault();
       event.stopPropagation();

@@ -1,4 +1,4 @@
-"""The pad in a real browser: Chromium opens JupyterLab, draws with pointer events, and looks.
+"""The pad in a real browser: Chromium opens JupyterLab and Notebook, draws, and looks.
 
 `make test-browser` runs these. The screenshot for README is made here, too.
 """
@@ -39,30 +39,31 @@ pytestmark = pytest.mark.skipif(
 )
 
 FIRST = """
-import json
-
 import keras
 import numpy as np
 
-import model
+import sampler
 from pad import DrawingPad
 
-predictor = keras.saving.load_model({models!r} + "/next_image.keras")
-hand = keras.saving.load_model({models!r} + "/one_hand.keras")
-pad, other = DrawingPad(), DrawingPad(count=1)
+models = {models!r}
+predictor = keras.saving.load_model(models + "/next_image.keras")
+hand = keras.saving.load_model(models + "/one_hand.keras")
+drawer = keras.saving.load_model(models + "/hand_sampler.keras")
 
 
-def answer(images):
+def averages(images):
     np.save("drawn.npy", images)
     return {{
-        "anybody": predictor.generate(images, steps=6),
+        "everybody": predictor.generate(images, steps=6),
         "your hand": hand.generate(images, steps=6),
     }}
 
 
-pad.answer(answer)
-other.answer(lambda images: {{"as it was read": images}})
-display(pad, other)
+pads = [DrawingPad(), DrawingPad(), DrawingPad(count=1)]
+pads[0].answer(averages)
+pads[1].answer(lambda images: averages(images) | {{"draws": drawer.sample(images, n=6, seed=0)}})
+pads[2].answer(lambda images: {{"as it was read": images}})
+display(*pads)
 """
 
 
@@ -76,19 +77,19 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def lab(folder):
-    """JupyterLab's address."""
+@pytest.fixture(scope="module", params=["lab", "notebook"])
+def address(request, folder):
+    """Where JupyterLab, or Notebook, shows the pads."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root"]
+    command = [sys.executable, "-m", "jupyter", request.param, "--no-browser", "--allow-root"]
     settings = [
         f"--port={port}",
         "--ServerApp.ip=127.0.0.1",
         "--IdentityProvider.token=",
         "--LabApp.expose_app_in_browser=True",
-        "--LabApp.news_url=",  # else it asks, over the page
+        "--JupyterNotebookApp.expose_app_in_browser=True",
         f"--ServerApp.root_dir={folder}",
     ]
     own = {"JUPYTER_CONFIG_DIR": str(folder / "config"), "JUPYTER_DATA_DIR": str(folder / "data")}
@@ -101,30 +102,32 @@ def lab(folder):
             stdout=log,
             stderr=log,
         )
-    address = f"http://127.0.0.1:{port}"
+    server_at = f"http://127.0.0.1:{port}"
     try:
         for _ in range(120):
             try:
-                urllib.request.urlopen(f"{address}/api").close()
+                urllib.request.urlopen(f"{server_at}/api").close()
                 break
             except OSError:
                 assert server.poll() is None, (folder / "lab.log").read_text()
                 time.sleep(0.5)
-        yield address
+        yield (
+            server_at + {"lab": "/lab/tree", "notebook": "/notebooks"}[request.param] + "/pad.ipynb"
+        )
     finally:
         server.terminate()
         server.wait()
 
 
 @pytest.fixture(scope="module")
-def browser(lab):
+def browser(address):
     options = webdriver.ChromeOptions()
     options.binary_location = BROWSER
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
         options.add_argument(argument)
     options.add_argument("--window-size=1100,1300")
     browser = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    browser.get(f"{lab}/lab/tree/pad.ipynb")
+    browser.get(address)
     wait(
         browser,
         lambda: browser.execute_script(
@@ -133,7 +136,7 @@ def browser(lab):
         ),
     )
     browser.execute_script("window.jupyterapp.commands.execute('notebook:run-all-cells')")
-    wait(browser, lambda: len(browser.find_elements(By.CSS_SELECTOR, ".pad")) == 2)
+    wait(browser, lambda: len(browser.find_elements(By.CSS_SELECTOR, ".pad")) == 3)
     yield browser
     browser.quit()
 
@@ -185,14 +188,24 @@ class Pad:
         return 255 - np.reshape(pixels, (-1, 28, 28)).astype(int)
 
 
-@pytest.fixture
-def pad(browser):
-    """The pad of four boxes, empty."""
-    pad = Pad(browser, 0)
+def emptied(browser, number):
+    pad = Pad(browser, number)
     pad.button("Clear")
     wait(browser, lambda: [pad.strokes(box) for box in range(4)] == [0] * 4)
     wait(browser, lambda: len(pad.answers()) == 0)
     return pad
+
+
+@pytest.fixture
+def pad(browser):
+    """A pad of four boxes, empty, which is answered with two chains of six."""
+    return emptied(browser, 0)
+
+
+@pytest.fixture
+def full(browser):
+    """The same with a row of six draws."""
+    return emptied(browser, 1)
 
 
 def test_four_digits_are_answered_and_arrive_in_python(browser, pad, folder):
@@ -205,8 +218,6 @@ def test_four_digits_are_answered_and_arrive_in_python(browser, pad, folder):
     assert drawn.shape == (4, 28, 28) and drawn.dtype == np.uint8
     assert read_digits(drawn).tolist() == [0, 1, 2, 3]
     assert read_digits(pad.answers().astype(np.uint8)).tolist() == 2 * [4, 5, 6, 7, 8, 9]
-    pad.root.screenshot(str(ROOT / "imgs" / "pad.png"))
-
     pad.button("Undo")
     wait(browser, lambda: pad.strokes(3) == 0 and len(pad.answers()) == 0)
     pad.button("Clear")
@@ -216,25 +227,35 @@ def test_four_digits_are_answered_and_arrive_in_python(browser, pad, folder):
     assert read_digits(pad.answers()[[0, 6]].astype(np.uint8)).tolist() == [9, 9]
 
 
-def test_answers_come_while_one_draws(browser, pad):
-    for box, digit in enumerate("567"):
+def test_draws_are_sharp_and_the_screenshot_is_taken(browser, full):
+    for box, digit in enumerate("0123"):
+        full.draw(box, DRAWINGS[digit])
+    wait(browser, lambda: len(full.answers()) == 18)
+    assert np.mean(read_digits(full.answers()[12:].astype(np.uint8)) == 4) > 0.7
+    full.root.screenshot(str(ROOT / "imgs" / "pad.png"))
+
+
+@pytest.mark.parametrize("answered", ["pad", "full"])
+def test_answers_come_while_one_draws(browser, answered, request):
+    pad = request.getfixturevalue(answered)
+    for box, digit in enumerate("5678"):
         pad.draw(box, DRAWINGS[digit])
-    pad.draw(3, DRAWINGS["8"])
-    wait(browser, lambda: len(pad.answers()) == 12)
+    wait(browser, lambda: len(pad.answers()) >= 12)
+    browser.execute_script(
+        "new MutationObserver(() => window.changed = performance.now())"
+        ".observe(arguments[0].querySelector('.pad-answers'), {childList: true});"
+        "arguments[0].addEventListener('pointerup', () => window.lifted = performance.now(),"
+        " {capture: true})",
+        pad.root,
+    )
     took = []
-    for at in range(5):
-        browser.execute_script(
-            "window.changed = 0; new MutationObserver(() => window.changed = performance.now())"
-            ".observe(arguments[0].querySelector('.pad-answers'), {childList: true});"
-            "arguments[0].addEventListener('pointerup', () => window.lifted = performance.now(),"
-            " {capture: true})",
-            pad.root,
-        )
-        pad.draw(0, [[[0.3 + 0.1 * at, 0.9, 0.08], [0.35 + 0.1 * at, 0.9, 0.08]]])
+    for at in range(7):
+        browser.execute_script("window.changed = 0")
+        pad.draw(0, [[[0.3 + 0.05 * at, 0.9, 0.08], [0.35 + 0.05 * at, 0.9, 0.08]]])
         wait(browser, lambda: browser.execute_script("return window.changed > window.lifted"))
         took.append(browser.execute_script("return window.changed - window.lifted"))
-    print(f"\nfrom the end of a stroke to new pictures: {sorted(took)[2]:.0f} ms")
-    assert sorted(took)[2] < 2_000  # wide: this machine may be busy
+    print(f"\n{answered}: {sorted(took)[3]:.0f} ms from the end of a stroke to new pictures")
+    assert sorted(took)[3] < 3_000  # wide: this machine may be busy
 
 
 @pytest.mark.parametrize("kind", ["mouse", "touch", "pen"])
@@ -247,7 +268,9 @@ def test_undo_takes_back_the_last_stroke_wherever_it_was(browser, pad):
     pad.draw(1, DRAWINGS["1"])
     pad.draw(0, DRAWINGS["5"])  # two strokes
     wait(browser, lambda: pad.strokes(0) == 2)
-    for left in ((1, 1), (0, 1), (0, 0), (0, 0)):
+    pad.draw(1, DRAWINGS["7"])
+    wait(browser, lambda: pad.strokes(1) == 2)
+    for left in ((2, 1), (1, 1), (0, 1), (0, 0), (0, 0)):
         pad.button("Undo")
         wait(browser, lambda left=left: (pad.strokes(0), pad.strokes(1)) == left)
 
@@ -275,11 +298,11 @@ def test_the_keyboard_goes_from_box_to_box_clears_and_undoes(browser, pad):
     ActionChains(browser).send_keys(Keys.DELETE).perform()
     wait(browser, lambda: pad.strokes(1) == 0)
     assert pad.strokes(0) == 1
-    assert len(browser.find_elements(By.CSS_SELECTOR, ".pad")) == 2  # the cell is still there
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".pad")) == 3  # the cell is still there
 
 
 def test_two_pads_do_not_mind_each_other(browser, pad):
-    other = Pad(browser, 1)
+    other = Pad(browser, 2)
     other.draw(0, DRAWINGS["7"])
     wait(browser, lambda: len(other.answers()) == 1)
     assert [pad.strokes(box) for box in range(4)] == [0] * 4 and len(pad.answers()) == 0
