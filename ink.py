@@ -247,7 +247,8 @@ def _without_rows(ink: np.ndarray) -> np.ndarray:
     least = max(FAINTEST, 3 * noise_of(ink))
     slope = _slope_of_lines(ink.clip(0, least))  # a dark stroke counts as much as a faint line
 
-    # Sheared by the slope, lines are rows: what is left by a median that is longer than strokes.
+    # Sheared by the slope, lines are rows that are inked nearly all along, as no stroke is: over a
+    # stretch longer than strokes, a low percentile is the line's ink.
     h, w = ink.shape
     more = int(np.ceil(abs(slope) * w / 2))  # rows above and below, where corners go
     there, back = (np.array([[1, sign * slope], [0, 1]]) for sign in (1, -1))
