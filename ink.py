@@ -153,18 +153,20 @@ def _is_light(tiles: np.ndarray, widest: int) -> bool:
         for filtered in (ndimage.grey_closing, ndimage.grey_opening)
     )
 
-    def asymmetry(dark: np.ndarray, light: np.ndarray) -> float:
-        dark, light = np.sum((dark - grey) ** 3), np.sum((grey - light) ** 3)
-        return (light - dark) / (light + dark + 1e-9)
+    def energies(dark: np.ndarray, light: np.ndarray) -> tuple[float, float]:
+        return np.sum((dark - grey) ** 3), np.sum((grey - light) ** 3)
 
-    # Strokes are thinner than what they enclose, which is among the wide at most, while noise and
-    # grain are as often light as dark.
-    thin = sum(map(asymmetry, closed, opened))
+    # Strokes are thinner than what they enclose, which is among the wide at most; noise and grain
+    # are as often light as dark. A width counts the more, the more is as thin as that, but not by
+    # much: strokes of a pencil are nothing beside the edge of a table.
+    dark, light = np.transpose([energies(*both) for both in zip(closed, opened, strict=True)])
+    weights = ((dark + light) / (np.max(dark + light) + 1e-9)) ** (1 / 6)
+    thin = np.sum(weights * (light - dark) / (light + dark + 1e-9))
     # And ink is islands, paper the sea around them: what is connected with where no ink can be.
-    islands = asymmetry(
+    dark, light = energies(
         reconstruction(closed[-1], grey, "erosion"), reconstruction(opened[-1], grey, "dilation")
     )
-    return bool(thin + 2 * islands > 0)
+    return bool(thin + (light - dark) / (light + dark + 1e-9) > 0)
 
 
 def strength_of(ink: np.ndarray) -> float:

@@ -64,6 +64,19 @@ def test_an_image_of_mnist_comes_back_as_it_was(seen, mnist):
     assert np.median(correlations) > 0.98 and correlations.min() > 0.75
 
 
+@pytest.mark.parametrize("width", [0.02, 0.05, 0.08, 0.14])
+def test_large_loops_are_paper_with_thin_pens_and_with_thick_ones(width):
+    """A 0 and an 8 that fill the picture, whose ink and paper change places as well."""
+    rows, columns = np.indices((240, 240)) / 240 - 0.5
+    zero = np.abs(np.hypot(rows / 1.6, columns) - 0.2) < width / 2
+    above = np.abs(np.hypot(rows + 0.16, columns) - 0.15) < width / 2
+    eight = above | (np.abs(np.hypot(rows - 0.16, columns) - 0.17) < width / 2)
+    for ink in (zero, eight):
+        dark, light = (normalise((255 * each).astype(np.uint8)) for each in (~ink, ink))
+        np.testing.assert_allclose(dark, light, atol=80)
+        assert (light > 128).mean() < 0.35
+
+
 def test_the_form_is_that_of_mnist(mnist):
     for image in mnist[1][0][:20]:
         found = normalise(np.pad(np.kron(image, np.ones((5, 3), np.uint8)), 20))
