@@ -51,7 +51,7 @@ def normalise(picture: Picture) -> np.ndarray:
     own = is_ink(ink)
     if not own.any():
         raise ValueError("no ink found: nothing stands out from the paper")
-    return _in_mnist_form(np.where(own, ink, 0))
+    return in_mnist_form(np.where(own, ink, 0))
 
 
 def find_digits(picture: Picture) -> np.ndarray:
@@ -107,7 +107,7 @@ def read_page(picture: Picture, count: int | None = None) -> np.ndarray:
         found = f"{len(digits)} digits found" if digits else "no ink found"
         expected = "" if count is None else f" where {count} digits were expected"
         raise ValueError(f"{found}{expected}; plot_page(page, find_digits(page)) shows them")
-    return np.stack([_in_mnist_form(digit.ink(ink)) for digit in digits])
+    return np.stack([in_mnist_form(digit.ink(ink)) for digit in digits])
 
 
 def _reduced(page: np.ndarray) -> np.ndarray:
@@ -243,8 +243,16 @@ def _in_reading_order(digits: list[_Digit], size: float) -> list[_Digit]:
     return [digits[at] for at in order[np.lexsort((columns[order], line))]]
 
 
-def _in_mnist_form(ink: np.ndarray) -> np.ndarray:
-    """The ink of one digit `(h, w)`, 0 where there is none, as `uint8 (28, 28)`."""
+def in_mnist_form(ink: np.ndarray) -> np.ndarray:
+    """Brings the ink of one digit, of any size, into MNIST's form; see `normalise`.
+
+    Args:
+        ink: `(h, w)`: 0 where there is none, and higher the stronger it is;
+            somewhere above 0.
+
+    Returns:
+        `uint8 (28, 28)`.
+    """
     own = ink > 0.3 * np.percentile(ink[ink > 0], 90)
     rows, columns = np.flatnonzero(own.any(axis=1)), np.flatnonzero(own.any(axis=0))
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)

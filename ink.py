@@ -160,13 +160,14 @@ def _is_light(tiles: np.ndarray, widest: int) -> bool:
     # are as often light as dark. A width counts the more, the more is as thin as that, but not by
     # much: strokes of a pencil are nothing beside the edge of a table.
     dark, light = np.transpose([energies(*both) for both in zip(closed, opened, strict=True)])
-    weights = ((dark + light) / (np.max(dark + light) + 1e-9)) ** (1 / 6)
+    weights = ((dark + light) / (np.max(dark + light) + 1e-9)) ** (1 / 4)
     thin = np.sum(weights * (light - dark) / (light + dark + 1e-9))
-    # And ink is islands, paper the sea around them: what is connected with where no ink can be.
+    # And ink is islands, paper the sea around them: what is connected with where no ink can be. It
+    # counts for less, as paper in a loop is an island, too.
     dark, light = energies(
         reconstruction(closed[-1], grey, "erosion"), reconstruction(opened[-1], grey, "dilation")
     )
-    return bool(thin + (light - dark) / (light + dark + 1e-9) > 0)
+    return bool(thin + 0.5 * (light - dark) / (light + dark + 1e-9) > 0)
 
 
 def strength_of(ink: np.ndarray) -> float:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw
 
 from data import SIDE, flatten
-from handwriting import normalise
+from handwriting import in_mnist_form
 
 PAINTED = 8 * SIDE  # pixels: a box, when it is painted
 
@@ -108,13 +108,13 @@ def _frozen(box: Box) -> tuple:
 @lru_cache(maxsize=64)  # a new stroke changes one box
 def _normalised(box: tuple) -> np.ndarray:
     """What is drawn in a box, in MNIST's form."""
-    picture = Image.new("L", (PAINTED, PAINTED), 255)
+    picture = Image.new("L", (PAINTED, PAINTED))
     draw = ImageDraw.Draw(picture)
     for stroke in box:
         for (x, y, _), (to_x, to_y, width) in zip(stroke[:1] + stroke, stroke, strict=False):
             radius = PAINTED * width / 2
             ends = [(PAINTED * x, PAINTED * y), (PAINTED * to_x, PAINTED * to_y)]
-            draw.line(ends, fill=0, width=max(1, round(2 * radius)))
+            draw.line(ends, fill=255, width=max(1, round(2 * radius)))
             for at_x, at_y in ends:
-                draw.ellipse((at_x - radius, at_y - radius, at_x + radius, at_y + radius), fill=0)
-    return normalise(picture)
+                draw.ellipse((at_x - radius, at_y - radius, at_x + radius, at_y + radius), fill=255)
+    return in_mnist_form(np.asarray(picture))

@@ -64,7 +64,7 @@ def test_an_image_of_mnist_comes_back_as_it_was(seen, mnist):
     assert np.median(correlations) > 0.98 and correlations.min() > 0.75
 
 
-@pytest.mark.parametrize("width", [0.02, 0.05, 0.08, 0.14])
+@pytest.mark.parametrize("width", [0.02, 0.03, 0.05, 0.08, 0.14])
 def test_large_loops_are_paper_with_thin_pens_and_with_thick_ones(width):
     """A 0 and an 8 that fill the picture, whose ink and paper change places as well."""
     rows, columns = np.indices((240, 240)) / 240 - 0.5
