@@ -49,7 +49,7 @@ SMALL = {
         "steps": 3,
         "timed_steps": 2,
         "test_sequences": 120,
-        "pages": 120,
+        "pages": 36,
     },
     "notebooks/writers.ipynb": {"steps": 3, "test_sequences": 120, "baseline_sequences": 6_000},
     "notebooks/other_sequences.ipynb": {"steps": 3, "test_sequences": 120, "chains": 10},
