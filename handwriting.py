@@ -48,10 +48,7 @@ def normalise(picture: Picture) -> np.ndarray:
         digits.
     """
     ink = ink_of(_reduced(load_picture(picture)), widest=WIDEST)
-    own = is_ink(ink)
-    if not own.any():
-        raise ValueError("no ink found: nothing stands out from the paper")
-    return in_mnist_form(np.where(own, ink, 0))
+    return in_mnist_form(np.where(is_ink(ink), ink, 0))
 
 
 def find_digits(picture: Picture) -> np.ndarray:
@@ -247,12 +244,21 @@ def in_mnist_form(ink: np.ndarray) -> np.ndarray:
     """Brings the ink of one digit, of any size, into MNIST's form; see `normalise`.
 
     Args:
-        ink: `(h, w)`: 0 where there is none, and higher the stronger it is;
-            somewhere above 0.
+        ink: `(h, w)`: 0 where there is none, and higher the stronger it is.
 
     Returns:
         `uint8 (28, 28)`.
+
+    Raises:
+        ValueError: There is no ink.
+
+    Example:
+
+    >>> in_mnist_form(np.eye(300)).shape
+    (28, 28)
     """
+    if not np.any(ink > 0):
+        raise ValueError("no ink found: nothing stands out from the paper")
     own = ink > 0.3 * np.percentile(ink[ink > 0], 90)
     rows, columns = np.flatnonzero(own.any(axis=1)), np.flatnonzero(own.any(axis=0))
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)

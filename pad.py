@@ -84,7 +84,6 @@ class DrawingPad(anywidget.AnyWidget):
             function: Called with `images` after each stroke; returns images
                 `(28, 28)` or `(n, 28, 28)` to show, a row for each title.
         """
-
         self._function = function
         self._show()
 

@@ -44,6 +44,11 @@ def test_a_stroke_may_leave_its_box_and_come_back():
     assert DrawingPad(count=1, strokes=[strokes]).images.max() == 255
 
 
+def test_a_stroke_that_is_all_outside_is_no_ink():
+    with pytest.raises(ValueError, match="no ink found"):
+        DrawingPad(count=1, strokes=[[line((1.5, 0.2), (1.6, 0.5))]]).images  # noqa: B018
+
+
 @pytest.mark.parametrize(
     ("drawn", "fault"),
     [((), "boxes 1, 2, 3 are empty"), ((0, 2), "box 2 is empty"), ((1,), "boxes 1, 3 are empty")],
