@@ -14,6 +14,7 @@ import numpy as np
 
 from classifier import read_digits
 from data import SIDE, load_mnist
+from model import generate
 from preprocessing import DigitSequences, follow_windows
 from style import STYLE, style_features
 
@@ -70,7 +71,8 @@ def evaluate(model: keras.Model, test: DigitSequences, n: int = 6_000) -> dict:
     """Measures single predictions.
 
     Args:
-        model: A trained predictor.
+        model: A trained predictor, ours or any other Keras model that maps
+            `(n, t, 784)` to `(n, 28, 28)`.
         test: Sequences of test images.
         n: How many of them to draw.
 
@@ -90,7 +92,7 @@ def evaluate(model: keras.Model, test: DigitSequences, n: int = 6_000) -> dict:
     0.9998
     """
     inputs, targets, digits = test.sample(n)
-    predictions = model.predict(inputs, batch_size=1_000, verbose=0)
+    predictions = np.clip(model.predict(inputs, batch_size=1_000, verbose=0), 0, 1)
     errors = np.square(predictions - targets).mean(axis=(1, 2))
     floors = np.square(digit_means()[digits[:, -1]] - targets).mean(axis=(1, 2))
     right = read_digits(predictions) == digits[:, -1]
@@ -117,12 +119,12 @@ def evaluate_chains(
     """Measures chains that a model generates from its own answers.
 
     Args:
-        model: A trained predictor or sampler.
+        model: A trained predictor, as for `evaluate`, or a sampler.
         test: Sequences of test images. Chains start from real images, at those
             of its windows from where the table can be followed for `steps`.
         steps: Images to generate in each chain.
         n: Chains to draw.
-        **arguments: For `model.generate`, such as a sampler's `seed`.
+        **arguments: For a sampler's `generate`, such as `seed`.
 
     Returns:
         `"steps"`: share of chains showing the right digit at each step,
@@ -150,7 +152,7 @@ def evaluate_chains(
     # thousand images would not fit into memory at once.
     for start in range(0, steps, 100):
         wanted = expected[:, start : min(start + 100, steps)]
-        images = model.generate(context, wanted.shape[1], **arguments)
+        images = _generate(model, context, wanted.shape[1], **arguments)
         right[:, start : start + 100] = read_digits(images) == wanted
         for step, (drawn, digit) in enumerate(zip(images.swapaxes(0, 1), wanted.T, strict=True)):
             excess = np.square(drawn - means[digit]).mean(axis=(1, 2))
@@ -161,6 +163,13 @@ def evaluate_chains(
         "chains": float(right.all(axis=1).mean()),
         "errors": errors,
     }
+
+
+def _generate(model: keras.Model, images: np.ndarray, steps: int, **arguments) -> np.ndarray:
+    """With the model's own way to go on, a sampler's, or as any predictor does."""
+    if hasattr(model, "generate"):
+        return model.generate(images, steps, **arguments)
+    return generate(model, images, steps)
 
 
 def _chain_starts(test: DigitSequences, steps: int, n: int) -> tuple[DigitSequences, np.ndarray]:
@@ -174,6 +183,7 @@ def _chain_starts(test: DigitSequences, steps: int, n: int) -> tuple[DigitSequen
         pairing=test.pairing,
         neighbours=test.neighbours,
         damage=test.damage,
+        variation=test.variation,
         seed=test.seed,
     )
     digits, _ = starts.draw(n)
@@ -187,11 +197,11 @@ def style_agreement(
     """Measures whether a model writes on in the hand that it has read.
 
     Args:
-        model: A trained predictor or sampler.
+        model: A trained predictor, as for `evaluate`, or a sampler.
         test: Sequences of test images, with `pairing="style"`.
         steps: Images to generate from each context; 1 for single predictions.
         n: Sequences to draw.
-        **arguments: For `model.generate`, such as a sampler's `seed`.
+        **arguments: For a sampler's `generate`, such as `seed`.
 
     Returns:
         For each feature in `style.STYLE` the correlation between that of the
@@ -209,7 +219,7 @@ def style_agreement(
     starts, expected = _chain_starts(test, steps, n)
     _, indices = starts.draw(n)
     read = style_features(test.images, test.labels)[indices[:, :-1]].mean(axis=1)  # (n, 3)
-    written = model.generate(starts.sample(n)[0], steps, **arguments)
+    written = _generate(model, starts.sample(n)[0], steps, **arguments)
     agreement = np.empty((3, steps))
     for step in range(steps):
         features = style_features(written[:, step])

@@ -34,7 +34,9 @@ def summed_squared_error(y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -
     return keras.ops.sum(keras.ops.square(y_true - y_pred), axis=(-2, -1))
 
 
-def make_optimizer(name: str = "adam", steps: int | None = None) -> keras.optimizers.Optimizer:
+def make_optimizer(
+    name: str = "adam", steps: int | None = None, learning_rate: float | None = None
+) -> keras.optimizers.Optimizer:
     """An optimizer with the settings that work for this task.
 
     Args:
@@ -43,12 +45,14 @@ def make_optimizer(name: str = "adam", steps: int | None = None) -> keras.optimi
         steps: Training steps in all, over which the learning rate falls to
             zero along a cosine (Loshchilov and Hutter, 2017); by default it
             stays constant.
+        learning_rate: Where it starts; by default what suits our predictor:
+            0.3, 0.001 and 0.004. Other networks want others.
 
     Returns:
         A `keras.optimizers.Optimizer`.
 
     Raises:
-        ValueError: Another name, or `steps` below 1.
+        ValueError: Another name, `steps` below 1, or a rate that is not positive.
 
     Example:
 
@@ -59,7 +63,10 @@ def make_optimizer(name: str = "adam", steps: int | None = None) -> keras.optimi
         raise ValueError(f"optimizer is {name!r}; expected one of {', '.join(map(repr, peaks))}")
     if steps is not None and steps < 1:
         raise ValueError(f"steps is {steps}; expected at least 1, or None")
-    rate = keras.optimizers.schedules.CosineDecay(peaks[name], steps) if steps else peaks[name]
+    peak = peaks[name] if learning_rate is None else learning_rate
+    if not 0 < peak < np.inf:
+        raise ValueError(f"learning_rate is {peak}; expected a positive number")
+    rate = keras.optimizers.schedules.CosineDecay(peak, steps) if steps else peak
     if name == "sgd":
         return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, clipnorm=1.0)
     return {"rmsprop": keras.optimizers.RMSprop, "adam": keras.optimizers.Adam}[name](rate)
@@ -77,7 +84,7 @@ class NextImagePredictor(keras.Sequential):
     `generate(model, images, steps)` takes that as well.
 
     Args:
-        length: Images in the context.
+        length: Images in the context; `None` for contexts of any length.
         units: Widths of the two LSTM layers.
         name: Name of the model.
 
@@ -99,20 +106,21 @@ class NextImagePredictor(keras.Sequential):
 
     def __init__(
         self,
-        length: int = 4,
+        length: int | None = 4,
         units: tuple[int, int] = (128, 128),
         name: str | None = None,
     ):
-        if length < 1:
-            raise ValueError(f"length is {length}; expected at least 1 image")
+        if length is not None and length < 1:
+            raise ValueError(f"length is {length}; expected at least 1 image, or None")
         if len(units) != 2 or min(units) < 1:
             raise ValueError(f"units are {units}; expected two widths of at least 1")
         # Unrolled, four steps of a loop become one plain graph, which trains faster.
+        unroll = length is not None
         super().__init__(
             [
                 keras.Input((length, PIXELS)),
-                keras.layers.LSTM(units[0], return_sequences=True, unroll=True),
-                keras.layers.LSTM(units[1], unroll=True),
+                keras.layers.LSTM(units[0], return_sequences=True, unroll=unroll),
+                keras.layers.LSTM(units[1], unroll=unroll),
                 keras.layers.Dense(PIXELS, activation="sigmoid"),
                 keras.layers.Reshape((SIDE, SIDE)),
             ],
@@ -128,25 +136,8 @@ class NextImagePredictor(keras.Sequential):
         return cls(**config)
 
     def adapt(self, mean_target: ArrayLike) -> None:
-        """Starts the output at the mean target image, by setting the last bias to its logit.
-
-        From there on, training has only the differences between digits left to
-        learn, and cannot take the mean image, which any predictor finds first,
-        for an answer.
-
-        Args:
-            mean_target: `(28, 28)` in [0, 1], from `DigitSequences.mean_target`.
-
-        Raises:
-            ValueError: Another shape or range.
-        """
-        mean = flatten(mean_target)
-        if mean.shape != (PIXELS,):
-            raise ValueError(
-                f"mean_target has shape {np.shape(mean_target)}; expected ({SIDE}, {SIDE})"
-            )
-        mean = np.clip(mean, 1e-4, 1 - 1e-4)  # keeps the logit of always-black pixels finite
-        self.layers[-2].bias.assign(np.log(mean / (1 - mean)))
+        """Starts the output at the mean target image, as the function `adapt` says."""
+        adapt(self, mean_target)
 
     def predict_next(self, images: ArrayLike) -> np.ndarray:
         """Predicts the image that comes next.
@@ -188,6 +179,48 @@ class NextImagePredictor(keras.Sequential):
         return generate(self, images, steps)
 
 
+def adapt(model: keras.Model, mean_target: ArrayLike) -> None:
+    """Starts a model's output at the mean target image, by setting the last bias to its logit.
+
+    From there on, training has only the differences between digits left to
+    learn, and cannot take the mean image, which any predictor finds first,
+    for an answer.
+
+    Args:
+        model: Any built Keras model, ours or not, that ends in a dense layer of
+            784 sigmoid units and at most a `Reshape`.
+        mean_target: `(28, 28)` in [0, 1], from `DigitSequences.mean_target`.
+
+    Raises:
+        ValueError: Another shape or range, or a model that has no weights yet,
+            or ends in another way.
+
+    Example:
+
+    >>> adapt(model, train.mean_target())
+    """
+    mean = flatten(mean_target)
+    if mean.shape != (PIXELS,):
+        raise ValueError(
+            f"mean_target has shape {np.shape(mean_target)}; expected ({SIDE}, {SIDE})"
+        )
+    if not model.built:
+        raise ValueError("the model has no weights yet; call it once, with any context")
+    ends = [layer for layer in model.layers if not isinstance(layer, keras.layers.Reshape)]
+    last = ends[-1] if ends else None
+    if not (
+        isinstance(last, keras.layers.Dense)
+        and last.units == PIXELS
+        and last.use_bias
+        and last.activation is keras.activations.sigmoid
+    ):
+        raise ValueError(
+            f"the last layer is {last}; expected Dense({PIXELS}, activation='sigmoid') with a bias"
+        )
+    mean = np.clip(mean, 1e-4, 1 - 1e-4)  # keeps the logit of always-black pixels finite
+    last.bias.assign(np.log(mean / (1 - mean)))
+
+
 def generate(model: keras.Model, images: ArrayLike, steps: int) -> np.ndarray:
     """Goes on counting with any model that maps `(n, t, 784)` to `(n, 28, 28)`.
 
@@ -201,6 +234,7 @@ def generate(model: keras.Model, images: ArrayLike, steps: int) -> np.ndarray:
 
     Returns:
         `float32 (steps, 28, 28)` in [0, 1]; for a batch `(n, steps, 28, 28)`.
+        What a linear output has beyond black and white is cut off.
 
     Raises:
         ValueError: Another shape or length, NaN, or values out of range, or
@@ -212,27 +246,36 @@ def generate(model: keras.Model, images: ArrayLike, steps: int) -> np.ndarray:
     (6, 28, 28)
     """
     check_count(steps, "steps")
-    context, single = check_context(images, model.input_shape[1])  # (n, t, 784)
-    # Not `predict`, which is made for data sets, not loops.
-    chains = feed_back(model.predict_on_batch, context, steps)
+    # A model that subclasses `keras.Model` doesn't say its shape; it gets contexts as they are.
+    length = getattr(model, "input_shape", (None, None))[1]
+    context, single = check_context(images, length)  # (n, t, 784)
+
+    def answer(context: np.ndarray) -> np.ndarray:
+        # Not `predict`, which is made for data sets, not loops.
+        return np.clip(model.predict_on_batch(context), 0, 1)
+
+    chains = feed_back(answer, context, steps)
     return chains[0] if single else chains
 
 
 def train_predictor(
     sequences: DigitSequences,
     steps: int,
-    optimizer: str = "adam",
+    optimizer: str | keras.optimizers.Optimizer = "adam",
     batch_size: int = 256,
     seed: int = 0,
-) -> NextImagePredictor:
+    build: Callable[[int], keras.Model] = NextImagePredictor,
+) -> keras.Model:
     """A new predictor, trained as `main.ipynb` does it. Sets Keras' global seeds.
 
     Args:
         sequences: What to train on; their windows say how long a context is.
         steps: Batches to train on, over which the learning rate falls to zero.
-        optimizer: As for `make_optimizer`.
+        optimizer: A name, as for `make_optimizer`, or an optimizer.
         batch_size: Sequences in a batch.
         seed: Of the weights; the sequences have their own.
+        build: Makes the network, given the images in a context; by default
+            ours. Any Keras model will do that `adapt` can start.
 
     Returns:
         The predictor.
@@ -245,10 +288,13 @@ def train_predictor(
     >>> model = train_predictor(train, steps=1_200)
     """
     keras.utils.set_random_seed(seed)
-    model = NextImagePredictor(length=sequences.windows.shape[1] - 1)
-    model.adapt(sequences.mean_target())
+    length = sequences.windows.shape[1] - 1
+    model = build(length)
+    if not model.built:  # a subclass of `keras.Model` gets its weights when it is first called
+        model(np.zeros((1, length, PIXELS), "float32"))
+    adapt(model, sequences.mean_target())
     model.compile(
-        make_optimizer(optimizer, steps=steps),
+        make_optimizer(optimizer, steps) if isinstance(optimizer, str) else optimizer,
         loss=summed_squared_error,
         jit_compile=keras.backend.backend() != "torch",  # there, it was not tried
     )

@@ -351,6 +351,35 @@ def plot_right(
     return _finish(ax.figure, path)
 
 
+def plot_excess(curves: dict[str, ArrayLike], *, path: PathLike | None = None) -> Figure:
+    """Draws errors above the floor against seconds of training, one curve for each network.
+
+    Args:
+        curves: Pairs of seconds and error, `(k, 2)`, by the network's name.
+        path: File to save the figure to.
+
+    Returns:
+        The figure.
+
+    Example:
+
+    >>> plot_excess({"LSTM": [(1, 1e-2), (10, 1e-5)], "linear": [(1, 1e-2), (10, 1e-4)]})
+    """
+    ax = _new_axes(8.5, 4.5)[0]
+    # Best first, so that the legend reads like a table of results.
+    ordered = sorted(curves.items(), key=lambda item: item[1][-1][1])
+    for number, (name, curve) in enumerate(ordered):
+        seconds, errors = np.transpose(curve)
+        style = {"color": f"C{number % 10}", "linestyle": "-" if number < 10 else "--"}
+        ax.loglog(seconds, errors, marker="osD^v"[number % 5], markersize=4, label=name, **style)
+    ax.set_xlabel("seconds of training")
+    ax.set_ylabel("mean squared error above the floor")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    ax.figure.tight_layout()
+    return _finish(ax.figure, path)
+
+
 def plot_growth(
     sequences: Sequence[int],
     seconds: dict[str, Sequence[float]],

@@ -10,6 +10,7 @@ from evaluation import (
     style_agreement,
 )
 from preprocessing import Damage, DigitSequences, digit_windows
+from variation import ANYBODY
 
 
 class Oracle:
@@ -126,6 +127,7 @@ def test_chains_start_from_what_the_test_draws(mnist, measure):
         pairing="style",
         neighbours=3,
         damage=Damage(0.5, ["wrong"]),
+        variation=ANYBODY,
         seed=9,
     )
     measure(witness, sequences, steps=2, n=500, seed=1, temperature=2)

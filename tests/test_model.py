@@ -102,6 +102,11 @@ def test_make_optimizer_decays_over_the_steps_and_checks_its_arguments():
     assert float(single(0)) == pytest.approx(4e-3) and float(single(1)) == 0
     rate = make_optimizer("rmsprop").learning_rate
     assert float(rate) == pytest.approx(schedule["initial_learning_rate"])
+    other = make_optimizer("sgd", steps=10, learning_rate=0.1).get_config()["learning_rate"]
+    assert other["config"]["initial_learning_rate"] == 0.1
+    for rate in (0, -1, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="learning_rate is"):
+            make_optimizer("adam", learning_rate=rate)
     with pytest.raises(ValueError, match="'adamax'; expected one of 'sgd', 'rmsprop', 'adam'"):
         make_optimizer("adamax")
     with pytest.raises(ValueError, match="steps is 0"):
@@ -170,6 +175,17 @@ def test_a_model_of_any_length_generates_from_any_length(images):
         assert generate(reader, images[:, :length], steps=2).shape == (6, 2, 28, 28)
     with pytest.raises(ValueError, match=r"expected \(t, 28, 28\)"):
         generate(reader, images[0, 0], steps=1)
+
+
+def test_the_predictor_of_any_length_is_the_one_of_a_given_length(model, images):
+    any_length = NextImagePredictor(length=None, units=(64, 64))
+    assert any_length.get_config()["length"] is None
+    any_length.set_weights(model.get_weights())
+    expected = model.generate(images, steps=3)
+    np.testing.assert_allclose(any_length.generate(images, steps=3), expected, atol=1e-5)
+    for length in (1, 6):
+        context = np.concatenate([images, images], axis=1)[:, :length]
+        assert any_length.predict_next(context).shape == (6, 28, 28)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

@@ -9,6 +9,7 @@ from plotting import (
     animate_row,
     plot_chain,
     plot_grid,
+    plot_excess,
     plot_growth,
     plot_guidance,
     plot_history,
@@ -49,6 +50,9 @@ FIGURES = {
     ),
     "guidance": lambda **kwargs: plot_guidance([1, 2], [0.6, 0.4], [0.95, 0.99], 0.2, **kwargs),
     "right": lambda **kwargs: plot_right([0, 4], {"plain": [1, 0.4]}, "moved, pixels", **kwargs),
+    "excess": lambda **kwargs: plot_excess(
+        {"LSTM": [(1, 1e-2), (10, 1e-5)], "linear": [(1, 1e-2), (10, 1e-4)]}, **kwargs
+    ),
     "growth": lambda **kwargs: plot_growth(
         [10, 100], {"building": [0.1, 1]}, {"building": [90, 91]}, **kwargs
     ),
@@ -185,3 +189,10 @@ def test_films_play_side_by_side(tmp_path):
             frames.append(np.asarray(gif.convert("L")))
     assert np.any(frames[0] != frames[1])
     assert len(frames) >= 6
+
+
+def test_the_legend_of_errors_above_the_floor_has_the_best_first():
+    ax = plot_excess({"a": [(1, 1e-2), (10, 1e-4)], "b": [(1, 1e-1), (9, 1e-5)]}).axes[0]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["b", "a"]
+    np.testing.assert_allclose(ax.lines[0].get_xdata(), [1, 9])
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), [1e-1, 1e-5])
