@@ -10,9 +10,11 @@ import functools
 import keras
 import numpy as np
 import scipy.linalg
+import scipy.spatial
 
 from classifier import digit_classifier, read_digits
 from data import SIDE, flatten, load_mnist
+from model import check_count
 from preprocessing import DigitSequences
 
 
@@ -29,8 +31,9 @@ def realism(draws: np.ndarray, test: DigitSequences) -> dict:
         test: Sequences of test images.
 
     Returns:
-        `"frechet"`: `frechet_distance` to the real next images; `"right"`:
-        share that shows the right digit; `"diversity"`, between one draw and the
+        `"frechet"`: `frechet_distance` to the real next images; `"precision"`
+        and `"recall"` beside those; `"right"`: share that shows the right
+        digit; `"diversity"`, between one draw and the
         next (0 if `k` is 1), and `"sharpness"`: 1 for real images; `"nearest"`:
         mean distance to the nearest training image, and `"nearest_ratio"`: the
         same over that of the real next images, near 0 for copies, and near 1
@@ -50,6 +53,7 @@ def realism(draws: np.ndarray, test: DigitSequences) -> dict:
     scores = [
         {
             "frechet": frechet_distance(crowd, real),
+            **precision_and_recall(crowd, real),
             "right": (read_digits(crowd) == digits[:, -1]).mean(),
             "diversity": diversity(crowd, other, real, digits[:, -1]),
             "sharpness": sharpness(crowd, real),
@@ -94,6 +98,125 @@ def frechet_distance(images: np.ndarray, real: np.ndarray) -> float:
     root = scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real
     difference = first.mean(axis=0) - second.mean(axis=0)
     return float(difference @ difference + np.trace(covariances[0] + covariances[1] - 2 * root))
+
+
+def precision_and_recall(images: np.ndarray, real: np.ndarray, neighbours: int = 3) -> dict:
+    """How many images look like real ones, and how many real ones are like one of the images.
+
+    Around each image of a crowd lies a ball, in the 64 features of
+    `frechet_distance`, that reaches to its third nearest neighbour in its own
+    crowd. Compare to what other real images get, not to 1.
+
+    Args:
+        images: `(n, 28, 28)`, `uint8` or float in [0, 1].
+        real: `(m, 28, 28)`, the same.
+        neighbours: Which nearest neighbour a ball reaches to.
+
+    Returns:
+        `"precision"`: share of the images that lie in the ball of a real one,
+        and `"recall"`: share of the real ones that lie in the ball of an image.
+
+    Raises:
+        ValueError: Another shape or dtype, NaN, or values out of range, or no
+            more images than neighbours.
+
+    Reference:
+        Kynkäänniemi et al., 2019: Improved precision and recall metric for
+        assessing generative models.
+    """
+    first, second = _features(images), _features(real)
+    if not 1 <= neighbours < min(len(first), len(second)):
+        raise ValueError(
+            f"neighbours is {neighbours}; expected 1 to {min(len(first), len(second)) - 1}"
+        )
+
+    def distances(one, other):
+        return scipy.spatial.distance.cdist(one, other)
+
+    def covered(points, crowd):
+        # The nearest of all is the image itself.
+        radii = np.partition(distances(crowd, crowd), neighbours, axis=1)[:, neighbours]
+        return float((distances(points, crowd) <= radii).any(axis=1).mean())
+
+    return {"precision": covered(first, second), "recall": covered(second, first)}
+
+
+def two_sample_accuracy(
+    images: np.ndarray, real: np.ndarray, seeds: int = 3, epochs: int = 5
+) -> dict:
+    """How well a network tells images from real ones that it has not seen.
+
+    A small convolutional network is trained on the first half of both crowds
+    and asked about the second. All pixels are rounded to 256 levels of grey, as
+    real ones are: else it would only have to look for fractions. For images
+    that nobody can tell, it is right half of the time.
+
+    Args:
+        images: `(n, 28, 28)`, `uint8` or float in [0, 1].
+        real: `(n, 28, 28)`, the same; real images of the same digits.
+        seeds: Networks to train, each from other weights.
+        epochs: How often each sees its half.
+
+    Returns:
+        `"accuracy"`: of the best network, in [0, 1]; `"accuracies"`: of all,
+        `float (seeds,)`; `"error"`: the standard error of one of them, from the
+        number of images it was asked about.
+
+    Raises:
+        ValueError: Another shape or dtype, NaN, or values out of range, unequal
+            numbers, or `seeds` or `epochs` below 1.
+
+    Example:
+
+    >>> two_sample_accuracy(x_train[:4_000], x_test[:4_000])["accuracy"]
+    0.51
+
+    Reference:
+        Lopez-Paz and Oquab, 2017: Revisiting classifier two-sample tests.
+    """
+    crowds = [flatten(each).reshape(-1, SIDE, SIDE, 1) for each in (images, real)]
+    if len(crowds[0]) != len(crowds[1]) or len(crowds[0]) < 2:
+        raise ValueError(
+            f"got {len(crowds[0])} images and {len(crowds[1])} real ones; "
+            "expected equal numbers of at least 2"
+        )
+    check_count(seeds, "seeds")
+    check_count(epochs, "epochs")
+    half = len(crowds[0]) // 2
+    seen, asked = (
+        np.concatenate([np.round(255 * crowd[part]) / 255 for crowd in crowds]).astype("float32")
+        for part in (slice(half), slice(half, 2 * half))
+    )
+    is_real = np.repeat([0, 1], half)
+    accuracies = []
+    for seed in range(seeds):
+        judge = _new_judge(seed)
+        order = np.random.default_rng(seed).permutation(2 * half)
+        judge.fit(seen[order], is_real[order], batch_size=64, epochs=epochs, verbose=0)
+        answers = judge.predict(asked, batch_size=1_000, verbose=0)[:, 0] > 0.5
+        accuracies.append(float((answers == is_real).mean()))
+    best = max(accuracies)
+    return {
+        "accuracy": best,
+        "accuracies": np.array(accuracies),
+        "error": float(np.sqrt(best * (1 - best) / (2 * half))),
+    }
+
+
+def _new_judge(seed: int) -> keras.Model:
+    """A small convolutional network, untrained, to tell drawn images from real ones."""
+    keras.utils.set_random_seed(seed)
+    layers = keras.layers
+    judge = keras.Sequential([keras.Input((SIDE, SIDE, 1))])
+    for filters in (32, 64):
+        judge.add(layers.Conv2D(filters, 3, padding="same", activation="relu"))
+        judge.add(layers.Conv2D(filters, 3, padding="same", activation="relu"))
+        judge.add(layers.MaxPooling2D())
+    judge.add(layers.Flatten())
+    judge.add(layers.Dense(64, "relu"))
+    judge.add(layers.Dense(1, "sigmoid"))
+    judge.compile(keras.optimizers.Adam(1e-3), "binary_crossentropy")
+    return judge
 
 
 def _features(images: np.ndarray) -> np.ndarray:

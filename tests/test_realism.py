@@ -5,7 +5,15 @@ from scipy.ndimage import uniform_filter
 from classifier import read_digits
 from evaluation import digit_means
 from preprocessing import DigitSequences
-from realism import diversity, frechet_distance, nearest_training_images, realism, sharpness
+from realism import (
+    diversity,
+    frechet_distance,
+    nearest_training_images,
+    precision_and_recall,
+    realism,
+    sharpness,
+    two_sample_accuracy,
+)
 
 
 def test_the_frechet_distance_tells_crowds_apart(mnist, capfd):
@@ -34,6 +42,51 @@ def test_published_frechet_distances_stay_comparable(mnist):
     """They are those of the shipped classifier: another one makes all of them new."""
     distance = frechet_distance(mnist[0][0][:1_000], mnist[1][0][:1_000])
     assert distance == pytest.approx(0.9806, rel=0.01)
+
+
+def test_precision_counts_images_among_the_real_and_recall_real_ones_among_the_images(mnist):
+    images, labels = mnist[1]
+    ones, sevens = (images[labels == digit][:400] for digit in (1, 7))
+    assert precision_and_recall(ones, ones) == {"precision": 1, "recall": 1}
+    apart = precision_and_recall(ones, sevens)
+    assert apart["precision"] < 0.1 and apart["recall"] < 0.1
+    # Half of the images are among the real ones, and those are all covered.
+    half = precision_and_recall(np.concatenate([ones[:200], sevens[:200]]), ones[200:])
+    assert half["precision"] == pytest.approx(0.5, abs=0.1) and half["recall"] > 0.7
+    swapped = precision_and_recall(ones[200:], np.concatenate([ones[:200], sevens[:200]]))
+    assert swapped == {"precision": half["recall"], "recall": half["precision"]}
+    for neighbours in (0, 400):
+        with pytest.raises(ValueError, match=f"neighbours is {neighbours}; expected 1 to 399"):
+            precision_and_recall(ones, sevens, neighbours)
+
+
+def test_a_network_tells_pale_images_from_real_ones_but_not_real_from_real(mnist, capfd):
+    images, _ = mnist[1]
+    order = np.random.default_rng(0).permutation(len(images))
+    first, second = images[order[:600]], images[order[600:1_200]]
+    same = two_sample_accuracy(first, second, seeds=2, epochs=2)
+    assert 0.4 < min(same["accuracies"]) <= same["accuracy"] < 0.6
+    assert same["accuracy"] == max(same["accuracies"]) and same["accuracies"].shape == (2,)
+    assert same["error"] == pytest.approx(np.sqrt(0.25 / 600), rel=0.05)
+    pale = two_sample_accuracy(first * 0.5 / 255, second, seeds=1, epochs=6)
+    assert pale["accuracy"] > 0.85
+    again = two_sample_accuracy(first * 0.5 / 255, second, seeds=1, epochs=6)
+    assert again["accuracy"] == pytest.approx(pale["accuracy"], abs=0.02)
+    assert capfd.readouterr().out == ""
+
+
+def test_fractions_of_a_level_of_grey_give_nothing_away(mnist):
+    images = mnist[1][0][:400]
+    blurred = np.clip(images / np.float32(255) + 0.001, 0, 1)
+    found = two_sample_accuracy(blurred, images, seeds=1, epochs=1)["accuracy"]
+    assert found == pytest.approx(0.5, abs=0.01)  # the same images, once rounded
+    for arguments, fault in (
+        ((images, images[1:]), "400 images and 399 real ones"),
+        ((images, images, 0), "seeds is 0"),
+        ((images, images, 1, 0), "epochs is 0"),
+    ):
+        with pytest.raises(ValueError, match=fault):
+            two_sample_accuracy(*arguments)
 
 
 def test_diversity_is_none_for_one_answer_and_one_for_real_images(mnist):
@@ -100,6 +153,8 @@ def test_realism_is_its_measures_averaged_over_the_crowds(mnist, capfd):
     right = digits[:, -1]
     for name, values in {
         "frechet": [frechet_distance(crowd, real) for crowd in crowds],
+        "precision": [precision_and_recall(crowd, real)["precision"] for crowd in crowds],
+        "recall": [precision_and_recall(crowd, real)["recall"] for crowd in crowds],
         "right": [np.mean(read_digits(crowd) == right) for crowd in crowds],
         "diversity": [diversity(*crowds, real, right)],
         "sharpness": [sharpness(crowd, real) for crowd in crowds],
