@@ -14,6 +14,7 @@ notebooks: notebook ## execute the deeper studies, too
 	$(EXECUTE) notebooks/chains.ipynb
 	$(EXECUTE) notebooks/one_hand.ipynb
 	$(EXECUTE) notebooks/writers.ipynb
+	$(EXECUTE) notebooks/architectures.ipynb
 	$(EXECUTE) notebooks/other_sequences.ipynb
 	$(EXECUTE) notebooks/sharp.ipynb
 	$(EXECUTE) notebooks/your_hand.ipynb
@@ -23,7 +24,7 @@ test: .venv/installed ## run all tests
 	$(RUN) pytest -n 2 --dist loadfile --ignore tests/test_browser.py
 
 test-jax: .venv/installed ## run the tests of the models on JAX
-	KERAS_BACKEND=jax $(RUN) pytest tests/test_model.py tests/test_keras.py tests/test_sampler.py \
+	KERAS_BACKEND=jax $(RUN) pytest tests/test_model.py tests/test_networks.py tests/test_keras.py tests/test_sampler.py \
 		tests/test_resume.py tests/test_classifier.py tests/test_evaluation.py tests/test_realism.py
 
 test-browser: .venv/installed ## draw on the pad in Chromium, and remake its screenshot
@@ -43,6 +44,7 @@ bench: .venv/installed ## run the benchmarks; make bench QUICK=--quick for a sho
 	KERAS_BACKEND=jax $(RUN) benchmarks.plateau $(QUICK)
 	KERAS_BACKEND=jax $(RUN) benchmarks.plateau_causes $(QUICK)
 	KERAS_BACKEND=jax $(RUN) benchmarks.training $(QUICK)
+	KERAS_BACKEND=jax $(RUN) benchmarks.architectures $(QUICK)
 	$(RUN) benchmarks.handwriting $(QUICK)
 	@echo "$(if $(QUICK),A short look: nothing written.,Wrote benchmarks/results/.)"
 

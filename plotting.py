@@ -372,6 +372,7 @@ def plot_excess(curves: dict[str, ArrayLike], *, path: PathLike | None = None) -
         seconds, errors = np.transpose(curve)
         style = {"color": f"C{number % 10}", "linestyle": "-" if number < 10 else "--"}
         ax.loglog(seconds, errors, marker="osD^v"[number % 5], markersize=4, label=name, **style)
+    ax.xaxis.set_major_formatter("{x:g}")
     ax.set_xlabel("seconds of training")
     ax.set_ylabel("mean squared error above the floor")
     ax.spines[["top", "right"]].set_visible(False)

@@ -52,6 +52,12 @@ SMALL = {
         "pages": 36,
     },
     "notebooks/writers.ipynb": {"steps": 3, "test_sequences": 120, "baseline_sequences": 6_000},
+    "notebooks/architectures.ipynb": {
+        "steps": 3,
+        "any_steps": 3,
+        "test_sequences": 120,
+        "chains": 10,
+    },
     "notebooks/other_sequences.ipynb": {"steps": 3, "test_sequences": 120, "chains": 10},
 }
 # The sampler is a copy of the predictor's LSTM and three networks more.
