@@ -183,7 +183,7 @@ COLUMNS = {
     "long": ("whole chains of 1,000", "{:.0%}"),
     "damaged": ("one image of four damaged", "{:.2%}"),
     "moved": ("all moved by 4 pixels", "{:.2%}"),
-    "moved, varied": ("the same, trained with variation", "{:.2%}"),
+    "moved, varied": ("moved, trained with variation", "{:.2%}"),
     "hand": ("one hand: ratio to floor", "{:.4f}"),
     **{feature: (f"agreement in {feature}", "{:.3f}") for feature in STYLE},
 }
