@@ -77,7 +77,8 @@ def evaluate(model: keras.Model, test: DigitSequences, n: int = 6_000) -> dict:
         n: How many of them to draw.
 
     Returns:
-        `"mse"`: mean squared error per pixel; `"floor"`: that of the mean
+        `"mse"`: mean squared error per pixel, of answers cut off at black and
+        white; `"floor"`: that of the mean
         image of the right digit on the same targets; `"ratio"`: the first over
         the second; `"right"`: share of predictions that show the right digit,
         in [0, 1]; `"windows"`: mse, floor, ratio and right for each window,
@@ -167,25 +168,15 @@ def evaluate_chains(
 
 def _generate(model: keras.Model, images: np.ndarray, steps: int, **arguments) -> np.ndarray:
     """With the model's own way to go on, a sampler's, or as any predictor does."""
-    if hasattr(model, "generate"):
-        return model.generate(images, steps, **arguments)
-    return generate(model, images, steps)
+    go_on = getattr(model, "generate", functools.partial(generate, model))
+    return go_on(images, steps, **arguments)
 
 
 def _chain_starts(test: DigitSequences, steps: int, n: int) -> tuple[DigitSequences, np.ndarray]:
     """Sequences from where chains of `steps` can start, and the digits `(n, steps)` to expect."""
     chains = follow_windows(test.windows, steps)  # (m, t + steps)
     length = test.windows.shape[1] - 1
-    starts = DigitSequences(
-        test.images,
-        test.labels,
-        chains[:, : length + 1],
-        pairing=test.pairing,
-        neighbours=test.neighbours,
-        damage=test.damage,
-        variation=test.variation,
-        seed=test.seed,
-    )
+    starts = test.with_windows(chains[:, : length + 1])
     digits, _ = starts.draw(n)
     rows = (digits[:, None] == chains[None, :, : length + 1]).all(axis=2).argmax(axis=1)
     return starts, chains[rows, length:]

@@ -64,7 +64,7 @@ def make_optimizer(
     if steps is not None and steps < 1:
         raise ValueError(f"steps is {steps}; expected at least 1, or None")
     peak = peaks[name] if learning_rate is None else learning_rate
-    if not 0 < peak < np.inf:
+    if not isinstance(peak, int | float | np.number) or not 0 < peak < np.inf:
         raise ValueError(f"learning_rate is {peak}; expected a positive number")
     rate = keras.optimizers.schedules.CosineDecay(peak, steps) if steps else peak
     if name == "sgd":
@@ -188,7 +188,8 @@ def adapt(model: keras.Model, mean_target: ArrayLike) -> None:
 
     Args:
         model: Any built Keras model, ours or not, that ends in a dense layer of
-            784 sigmoid units and at most a `Reshape`.
+            784 sigmoid units and at most a `Reshape`. Of a subclass of
+            `keras.Model`, the end is the layer that was assigned last.
         mean_target: `(28, 28)` in [0, 1], from `DigitSequences.mean_target`.
 
     Raises:
@@ -206,10 +207,12 @@ def adapt(model: keras.Model, mean_target: ArrayLike) -> None:
         )
     if not model.built:
         raise ValueError("the model has no weights yet; call it once, with any context")
-    ends = [layer for layer in model.layers if not isinstance(layer, keras.layers.Reshape)]
-    last = ends[-1] if ends else None
+    kinds = keras.layers
+    last = next(
+        (layer for layer in reversed(model.layers) if not isinstance(layer, kinds.Reshape)), None
+    )
     if not (
-        isinstance(last, keras.layers.Dense)
+        isinstance(last, kinds.Dense)
         and last.units == PIXELS
         and last.use_bias
         and last.activation is keras.activations.sigmoid
@@ -271,17 +274,18 @@ def train_predictor(
     Args:
         sequences: What to train on; their windows say how long a context is.
         steps: Batches to train on, over which the learning rate falls to zero.
-        optimizer: A name, as for `make_optimizer`, or an optimizer.
+        optimizer: A name, as for `make_optimizer`, or an optimizer, which
+            keeps its own learning rate.
         batch_size: Sequences in a batch.
         seed: Of the weights; the sequences have their own.
         build: Makes the network, given the images in a context; by default
-            ours. Any Keras model will do that `adapt` can start.
+            ours. Any Keras model will do that ends as `adapt` asks.
 
     Returns:
         The predictor.
 
     Raises:
-        ValueError: As for `make_optimizer` or `DigitSequences.batches`.
+        ValueError: As for `make_optimizer`, `adapt` or `DigitSequences.batches`.
 
     Example:
 

@@ -367,7 +367,7 @@ def plot_excess(curves: dict[str, ArrayLike], *, path: PathLike | None = None) -
     """
     ax = _new_axes(8.5, 4.5)[0]
     # Best first, so that the legend reads like a table of results.
-    ordered = sorted(curves.items(), key=lambda item: item[1][-1][1])
+    ordered = sorted(curves.items(), key=lambda named: named[1][-1][1])  # by the last error
     for number, (name, curve) in enumerate(ordered):
         seconds, errors = np.transpose(curve)
         style = {"color": f"C{number % 10}", "linestyle": "-" if number < 10 else "--"}

@@ -358,6 +358,33 @@ class DigitSequences:
         ):
             inputs[hit[which & ours] - rows.start, columns[which & ours]] = images
 
+    def with_windows(self, windows: ArrayLike) -> "DigitSequences":
+        """The same sequences in all but the digits: another table of windows.
+
+        Args:
+            windows: Integers `(m, t + 1)`, as for a new `DigitSequences`.
+
+        Returns:
+            Sequences of the same images, paired, spoiled and seeded in the same way.
+
+        Raises:
+            ValueError: As for a new `DigitSequences`.
+
+        Example:
+
+        >>> down = train.with_windows(digit_windows()[:, ::-1])
+        """
+        return DigitSequences(
+            self.images,
+            self.labels,
+            windows,
+            pairing=self.pairing,
+            neighbours=self.neighbours,
+            damage=self.damage,
+            variation=self.variation,
+            seed=self.seed,
+        )
+
     def mean_target(self) -> np.ndarray:
         """The mean target image, where every predictor should start.
 

@@ -104,13 +104,13 @@ def precision_and_recall(images: np.ndarray, real: np.ndarray, neighbours: int =
     """How many images look like real ones, and how many real ones are like one of the images.
 
     Around each image of a crowd lies a ball, in the 64 features of
-    `frechet_distance`, that reaches to its third nearest neighbour in its own
+    `frechet_distance`, that reaches to one of its nearest neighbours in its own
     crowd. Compare to what other real images get, not to 1.
 
     Args:
         images: `(n, 28, 28)`, `uint8` or float in [0, 1].
         real: `(m, 28, 28)`, the same.
-        neighbours: Which nearest neighbour a ball reaches to.
+        neighbours: To which one: 3 is the third nearest.
 
     Returns:
         `"precision"`: share of the images that lie in the ball of a real one,
@@ -119,6 +119,11 @@ def precision_and_recall(images: np.ndarray, real: np.ndarray, neighbours: int =
     Raises:
         ValueError: Another shape or dtype, NaN, or values out of range, or no
             more images than neighbours.
+
+    Example:
+
+    >>> precision_and_recall(x_train[:3_000], x_test[:3_000])["precision"]
+    0.9
 
     Reference:
         Kynkäänniemi et al., 2019: Improved precision and recall metric for
@@ -130,8 +135,7 @@ def precision_and_recall(images: np.ndarray, real: np.ndarray, neighbours: int =
             f"neighbours is {neighbours}; expected 1 to {min(len(first), len(second)) - 1}"
         )
 
-    def distances(one, other):
-        return scipy.spatial.distance.cdist(one, other)
+    distances = scipy.spatial.distance.cdist  # n x m numbers: 300 MB for 6,000 and 6,000 images
 
     def covered(points, crowd):
         # The nearest of all is the image itself.
@@ -149,17 +153,18 @@ def two_sample_accuracy(
     A small convolutional network is trained on the first half of both crowds
     and asked about the second. All pixels are rounded to 256 levels of grey, as
     real ones are: else it would only have to look for fractions. For images
-    that nobody can tell, it is right half of the time.
+    that nobody can tell, it is right half of the time. Sets Keras' global seeds.
 
     Args:
-        images: `(n, 28, 28)`, `uint8` or float in [0, 1].
+        images: `(n, 28, 28)`, `uint8` or float in [0, 1], in random order.
         real: `(n, 28, 28)`, the same; real images of the same digits.
         seeds: Networks to train, each from other weights.
         epochs: How often each sees its half.
 
     Returns:
-        `"accuracy"`: of the best network, in [0, 1]; `"accuracies"`: of all,
-        `float (seeds,)`; `"error"`: the standard error of one of them, from the
+        `"accuracy"`: of the network that turned out best, in [0, 1], so with
+        more seeds a little higher; `"accuracies"`: of all, `float (seeds,)`;
+        `"error"`: the standard error of one of them, from the
         number of images it was asked about.
 
     Raises:

@@ -48,13 +48,17 @@ QUICK = {"steps": 20, "seconds": 0.5, "trial": 20, "test": 200, "chains": 10, "l
 
 @functools.cache
 def networks() -> dict[str, Callable[[int], keras.Model]]:
-    """The networks by name, from the cells of the notebook that have the tag `network`."""
+    """The networks by name, from the cells of the notebook that have the tag `network`.
+
+    Written out where readers look for them, and run here from there, so that the table is of what
+    they read.
+    """
     path = report.ROOT / "notebooks" / "architectures.ipynb"
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     scope = {}
-    for cell in cells:
+    for number, cell in enumerate(cells):
         if "network" in cell["metadata"].get("tags", ()):
-            exec("".join(cell["source"]), scope)
+            exec(compile("".join(cell["source"]), f"{path.name}, cell {number}", "exec"), scope)
     return scope["networks"]
 
 
@@ -148,19 +152,16 @@ def run(setting: tuple, sizes: dict) -> dict:
         callbacks=[curve] if kind == "damaged" else [],
     )
     n = sizes["test"]
-    moved = evaluate(model, sequences("test", "all images moved"), n)["right"]
-    if kind == "varied":
-        return {
-            "moved, varied": moved,
-            "right, varied": evaluate(model, sequences("test"), n)["right"],
-        }
     if kind == "one hand":
         paired = sequences("test", "one hand")
         agreement = style_agreement(model, paired, n=n)
         return {"hand": evaluate(model, paired, n)["ratio"]} | {
             feature: float(agreement[feature][0]) for feature in STYLE
         }
+    moved = evaluate(model, sequences("test", "all images moved"), n)["right"]
     score = evaluate(model, sequences("test"), n)
+    if kind == "varied":
+        return {"moved, varied": moved, "right, varied": score["right"]}
     return {
         "error": score["mse"],
         "ratio": score["ratio"],
@@ -189,16 +190,6 @@ COLUMNS = {
 }
 
 
-def within(values: list[float | None], form: str) -> str:
-    """Median and range over the seeds; `None`, for a plateau that was not left, is the largest."""
-    ordered = sorted(np.inf if value is None else value for value in values)
-    low, middle, high = (
-        "never" if value == np.inf else form.format(value)
-        for value in (ordered[0], statistics.median(ordered), ordered[-1])
-    )
-    return middle if low == high else f"{middle} ({low} to {high})"
-
-
 def summary(results: dict, budget: str, columns: dict = COLUMNS) -> list[dict]:
     """The rows of a table, of what was trained on the same `"sequences"` or for the same
     `"seconds"`."""
@@ -215,7 +206,7 @@ def summary(results: dict, budget: str, columns: dict = COLUMNS) -> list[dict]:
             "batches": about["steps"][budget],
         }
         for key, (column, form) in columns.items():
-            row[column] = within([each[key] for each in runs if key in each], form)
+            row[column] = report.within([each[key] for each in runs if key in each], form)
         rows.append(row)
     return rows
 

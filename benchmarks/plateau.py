@@ -118,12 +118,11 @@ def in_parallel(work, settings: list) -> list:
         return list(processes.map(work, settings))
 
 
-def within(values: np.ndarray, longest: int = 0) -> str:
+def within(values: np.ndarray, longest: int) -> str:
     """Median and range over the seeds, of which some may never have got there."""
-    low, middle, high = (f"{value:,.0f}" if value < np.inf else "more" for value in sorted(values))
-    if low == "more":
+    if min(values) == np.inf:
         return f"not within {longest:,}"
-    return f"{middle} ({low} to {high})" if low != high else middle
+    return report.within(values, "{:,.0f}", never="more")
 
 
 def main() -> None:
@@ -139,7 +138,7 @@ def main() -> None:
             steps, seconds = np.transpose([each.get(share, (np.inf, np.inf)) for each in found])
             row[f"steps to {name}"] = within(steps, longest[size])
             row[f"sequences to {name}"] = within(steps * size, longest[size] * size)
-            row[f"seconds to {name}"] = within(seconds) if min(steps) < np.inf else ""
+            row[f"seconds to {name}"] = within(seconds, 0) if min(steps) < np.inf else ""
         right = statistics.median(each["right"] for each in found)
         rows.append(row | {"right at the end": f"{right:.1%}"})
         half = [each.get(0.5, (None,))[0] for each in found]

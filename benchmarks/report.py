@@ -4,11 +4,14 @@ import datetime
 import json
 import os
 import platform
+import statistics
 import subprocess
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import keras
+import numpy as np
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -62,6 +65,16 @@ def table(rows: list[dict]) -> str:
     ]
     lines = [list(rows[0]), ["---"] * len(rows[0]), *cells]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def within(values: Iterable[float | None], form: str = "{}", never: str = "never") -> str:
+    """Median and range over a few seeds; `None` or infinite where a run never got there."""
+    ordered = sorted(np.inf if value is None else value for value in values)
+    low, middle, high = (
+        never if value == np.inf else form.format(value)
+        for value in (ordered[0], statistics.median(ordered), ordered[-1])
+    )
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def save(

@@ -78,6 +78,8 @@ def test_train_predictor_takes_the_length_of_the_windows_and_repeats_itself(mnis
     for a, b, c in zip(*(m.get_weights()[:1] for m in (once, again, other)), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
         assert np.abs(a - c).max() > 0.01
+    slow = train_predictor(pairs, steps=2, batch_size=8, optimizer=keras.optimizers.SGD(0.125))
+    assert float(slow.optimizer.learning_rate) == 0.125  # no schedule
     with pytest.raises(ValueError, match="steps is 0"):
         train_predictor(pairs, steps=0)
 
@@ -104,7 +106,7 @@ def test_make_optimizer_decays_over_the_steps_and_checks_its_arguments():
     assert float(rate) == pytest.approx(schedule["initial_learning_rate"])
     other = make_optimizer("sgd", steps=10, learning_rate=0.1).get_config()["learning_rate"]
     assert other["config"]["initial_learning_rate"] == 0.1
-    for rate in (0, -1, float("inf"), float("nan")):
+    for rate in (0, -1, float("inf"), float("nan"), "0.1"):
         with pytest.raises(ValueError, match="learning_rate is"):
             make_optimizer("adam", learning_rate=rate)
     with pytest.raises(ValueError, match="'adamax'; expected one of 'sgd', 'rmsprop', 'adam'"):

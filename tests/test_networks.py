@@ -1,4 +1,7 @@
-"""Any network that maps `(n, t, 784)` to `(n, 28, 28)` is trained, measured and drawn like ours."""
+"""Any network that maps `(n, t, 784)` to `(n, 28, 28)` is measured, fed back and drawn like ours.
+
+Those that end in a dense layer of 784 sigmoid units are trained like ours, too.
+"""
 
 import keras
 import numpy as np
@@ -55,26 +58,31 @@ class Convolutional(keras.Model):
 
 
 @pytest.fixture(scope="module", params=[perceptron, attention, Convolutional])
-def network(request, train):
+def build(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def model(build, train):
     """One of the three after a short fit: enough to have learned to count, but not much more."""
-    model = train_predictor(train, steps=150, batch_size=64, build=request.param)
-    return request.param, model
+    return train_predictor(train, steps=150, batch_size=64, build=build)
 
 
-def test_is_measured_like_ours(network, mnist, test):
-    _, model = network
+def test_is_measured_like_ours(model, mnist, test):
     measures = evaluate(model, test, n=600)
     assert measures["right"] > 0.7 and measures["ratio"] < 1.1
     assert evaluate_chains(model, test, steps=2, n=60)["steps"][0] > 0.7
     endless = DigitSequences(*mnist[1], digit_windows(wrap=True), seed=1)
     assert evaluate_chains(model, endless, steps=110, n=10)["steps"].shape == (110,)
     paired = DigitSequences(*mnist[1], pairing="style", seed=1)
+    # Trained on strangers, they give away little of the hand; all of it would be 1.
     agreement = style_agreement(model, paired, n=600)
-    assert all(-1 <= value[0] <= 1 for value in agreement.values())
+    assert all(-0.3 < value[0] < 0.95 for value in agreement.values())
+    with pytest.raises(TypeError, match="seed"):  # only a sampler has a use for it
+        evaluate_chains(model, test, n=6, seed=0)
 
 
-def test_generates_and_is_drawn_like_ours(network, test, tmp_path):
-    _, model = network
+def test_generates_and_is_drawn_like_ours(model, test, tmp_path):
     inputs, targets, _ = test.sample(6)
     chains = generate(model, inputs, steps=3)
     assert chains.shape == (6, 3, SIDE, SIDE) and chains.dtype == np.float32
@@ -85,9 +93,7 @@ def test_generates_and_is_drawn_like_ours(network, test, tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_goes_on_after_an_interruption(network, train, tmp_path):
-    build, _ = network
-
+def test_goes_on_after_an_interruption(build, train, tmp_path):
     def fit(folder, epochs):
         keras.utils.set_random_seed(0)
         model = build(4)
@@ -106,7 +112,6 @@ def test_goes_on_after_an_interruption(network, train, tmp_path):
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("build", [perceptron, attention, Convolutional])
 def test_adapt_starts_any_of_them_at_the_mean_target(build, train, test):
     keras.utils.set_random_seed(0)
     model = build(4)

@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from preprocessing import Damage, DigitSequences, digit_windows, follow_windows
 from style import nearest_in_style, style_features
+from variation import ANYBODY
 
 # Twelve images a digit, each with its own number in the first two pixels, so that a drawn image
 # tells which one it is, without carrying 60,000 of them through every example.
@@ -162,6 +163,17 @@ def test_every_image_drawn_is_one_of_those_given_and_none_of_the_others(mnist, t
         drawn = np.concatenate([inputs.reshape(-1, 784), targets.reshape(-1, 784)])
         pixels = {np.rint(image * 255).astype(np.uint8).tobytes() for image in drawn}
         assert pixels <= given[side] and not pixels & given[1 - side]
+
+
+def test_with_windows_changes_the_digits_and_nothing_else(mnist):
+    numbers = np.arange(10_000)[:, None]
+    spoiled = {"damage": Damage(1.0), "variation": ANYBODY}
+    for settings in ({"pairing": "style", "neighbours": 3}, {"pairing": numbers}, spoiled):
+        up = DigitSequences(*mnist[1], seed=5, **settings)
+        down = up.with_windows(up.windows[:, ::-1])
+        expected = DigitSequences(*mnist[1], up.windows[:, ::-1], seed=5, **settings)
+        for ours, theirs in zip(down.sample(20), expected.sample(20), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
 
 
 def test_mean_target_is_the_mean_over_windows_of_the_digit_means():

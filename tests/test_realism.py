@@ -75,11 +75,31 @@ def test_a_network_tells_pale_images_from_real_ones_but_not_real_from_real(mnist
     assert capfd.readouterr().out == ""
 
 
-def test_fractions_of_a_level_of_grey_give_nothing_away(mnist):
+def test_the_judge_sees_whole_levels_of_grey(mnist, monkeypatch):
+    """And one half of both crowds to learn from, the other to be asked about."""
+
+    class Judge:
+        def fit(self, images, is_real, **arguments):
+            self.seen, self.is_real = images, is_real
+
+        def predict(self, images, **arguments):
+            self.asked = images
+            return np.ones((len(images), 1))
+
+    judge = Judge()
+    monkeypatch.setattr("realism._new_judge", lambda seed: judge)
     images = mnist[1][0][:400]
-    blurred = np.clip(images / np.float32(255) + 0.001, 0, 1)
-    found = two_sample_accuracy(blurred, images, seeds=1, epochs=1)["accuracy"]
-    assert found == pytest.approx(0.5, abs=0.01)  # the same images, once rounded
+    brighter = np.clip(images / np.float32(255) + 0.001, 0, 1)
+    assert two_sample_accuracy(brighter, images, seeds=1)["accuracy"] == 0.5
+    first, second = images[:200, ..., None], images[200:, ..., None]
+    np.testing.assert_allclose(255 * judge.asked, np.concatenate([second, second]), atol=1e-4)
+    for real in (0, 1):
+        levels = 255 * judge.seen[judge.is_real == real]
+        np.testing.assert_allclose(np.sort(levels, axis=0), np.sort(first, axis=0), atol=1e-4)
+
+
+def test_the_two_sample_test_says_what_it_cannot_do(mnist):
+    images = mnist[1][0][:400]
     for arguments, fault in (
         ((images, images[1:]), "400 images and 399 real ones"),
         ((images, images, 0), "seeds is 0"),
