@@ -318,6 +318,34 @@ def plot_guidance(
     return _finish(ax.figure, path)
 
 
+def plot_giveaways(maps: dict[str, ArrayLike], *, path: PathLike | None = None) -> Figure:
+    """Draws which pixels give images away, as maps side by side.
+
+    Args:
+        maps: For each crowd of images, by its name, how many each pixel tells
+            from real ones, `(28, 28)` in [0.5, 1], from `pixel_accuracy`.
+        path: File to save the figure to.
+
+    Returns:
+        The figure.
+
+    Example:
+
+    >>> plot_giveaways({"drawn": pixel_accuracy(draws, real)})
+    """
+    figure, axes = plt.subplots(1, len(maps), figsize=(2.6 * len(maps) + 1, 2.8), squeeze=False)
+    plt.close(figure)
+    for ax, (name, shares) in zip(axes[0], maps.items(), strict=True):
+        picture = ax.imshow(np.asarray(shares), vmin=0.5, vmax=1, cmap="magma_r")
+        ax.set_title(name, fontsize=11)
+        ax.set_xticks([])
+        ax.set_yticks([])
+    figure.colorbar(
+        picture, ax=axes[0].tolist(), format="{x:.0%}", label="told by this pixel alone"
+    )
+    return _finish(figure, path)
+
+
 def plot_right(
     amounts: Sequence[float],
     right: dict[str, Sequence[float]],

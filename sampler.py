@@ -4,7 +4,7 @@ A predictor answers with the average of all images that could follow. The
 sampler draws *one* of them. It learns to turn noise into images, given what the
 predictor's LSTM has read, by latent flow matching: an image becomes a code, its
 principal components; a velocity network learns to move noise to codes along
-straight lines; a decoder makes an image of the code in which a line ends.
+straight lines; a painter makes an image of the code in which a line ends.
 """
 
 import functools
@@ -15,19 +15,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from data import SIDE, flatten
-from model import (
-    PIXELS,
-    NextImagePredictor,
-    check_context,
-    check_count,
-    feed_back,
-    summed_squared_error,
-)
+from model import PIXELS, NextImagePredictor, check_context, check_count, feed_back
+from painter import Painter
 
-STEPS = 20  # from noise to code
-GUIDED_FROM = 0.5  # share of the way
-TEMPERATURE = 1.03  # of the noise: draws would vary too little without
-REPEATS = 4  # noises and times for each training image: velocities need the most practice
+STEPS = 10  # from noise to code
+TEMPERATURE = 1.05  # of the noise: draws would vary too little without
+REPEATS = 8  # noises and times for each training image: velocities need the most practice
+PAINTED = 8  # images of a batch that the painter learns from: each has 784 pixels to teach
+BLUR = 0.1  # noise in the codes that it learns from: drawn codes are never quite those of an image
 
 
 @keras.saving.register_keras_serializable(package="next_image")
@@ -55,23 +50,21 @@ class NextImageSampler(keras.Model):
 
     >>> sampler = NextImageSampler(predictor)
     >>> sampler.adapt(inputs, targets)  # some thousand
-    >>> sampler.compile(make_optimizer("adam", steps=13_000))
-    >>> history = sampler.fit(train.batches(128), steps_per_epoch=13_000, shuffle=False)
+    >>> sampler.compile(make_optimizer("adam", steps=22_000))
+    >>> history = sampler.fit(train.batches(64), steps_per_epoch=22_000, shuffle=False)
     >>> sampler.sample(images, n=16, seed=0).shape  # images: (4, 28, 28)
     (16, 28, 28)
 
     References:
         Lipman, Chen, Ben-Hamu, Nickel and Le, 2023: Flow matching for
         generative modeling. Liu, Gong and Liu, 2023: Flow straight and fast.
-        Karras et al., 2024: Guiding a diffusion model with a bad version of
-        itself (the novice).
     """
 
     def __init__(
         self,
         predictor: NextImagePredictor,
         codes: int = 128,
-        units: int = 240,
+        units: int = 216,
         blocks: int = 6,
         name: str | None = None,
     ):
@@ -99,17 +92,7 @@ class NextImageSampler(keras.Model):
         self.encoder = layers.Dense(codes, kernel_initializer="zeros", trainable=False)
         self.encoder.build((None, PIXELS))
         self.velocity = _velocity_network("velocity", codes, predictor.units[-1], units, blocks)
-        # Learns the same, but is too small for it: where it errs much, the other errs a little.
-        self.novice = _velocity_network("novice", codes, predictor.units[-1], units=96, blocks=1)
-        self.decoder = keras.Sequential(
-            [
-                keras.Input((codes,)),
-                layers.Dense(192, "silu"),
-                layers.Dense(PIXELS, "sigmoid"),
-                layers.Reshape((SIDE, SIDE)),
-            ],
-            name="decoder",
-        )
+        self.painter = Painter(codes, name="painter")
         self.random = keras.random.SeedGenerator()
         self.built = True
 
@@ -126,16 +109,13 @@ class NextImageSampler(keras.Model):
     def from_config(cls, config: dict, custom_objects: dict | None = None) -> "NextImageSampler":
         return cls(**{**config, "predictor": NextImagePredictor(**config["predictor"])})
 
-    def adapt(self, inputs: ArrayLike, targets: ArrayLike, whitening: float = 0.5) -> None:
+    def adapt(self, inputs: ArrayLike, targets: ArrayLike) -> None:
         """Finds the scale of the states, and the components that images are encoded by.
 
         Args:
             inputs: Some thousand sequences `(n, t, 28, 28)` or `(n, t, 784)`:
                 integers in [0, 255] or floats in [0, 1].
             targets: What comes next, `(n, 28, 28)`, the same.
-            whitening: At 0 components have the deviations that they have in
-                the images, so that fine strokes drown in the noise; at 1 all
-                have the same, so that they count as much as the slant.
 
         Raises:
             ValueError: Another shape or range, or fewer targets than codes.
@@ -156,9 +136,12 @@ class NextImageSampler(keras.Model):
 
         variances, components = np.linalg.eigh(np.cov(pixels, rowvar=False))  # smallest first
         variances = np.maximum(variances[-self.codes :], 1e-6)  # some pixels never change
-        kernel = components[:, -self.codes :] / np.sqrt(variances[-1])  # the largest deviation: 1
-        kernel *= (variances[-1] / variances) ** (whitening / 2)
-        self.encoder.set_weights([kernel, -pixels.mean(axis=0) @ kernel])
+        # The largest deviation becomes 1. Others stay smaller, but less so than in the images,
+        # where fine strokes would drown in the noise.
+        scales = (variances[-1] * variances) ** -0.25
+        mean, components = pixels.mean(axis=0), components[:, -self.codes :]
+        self.encoder.set_weights([components * scales, -mean @ (components * scales)])
+        self.painter.adapt((components / scales).T, mean)
 
     def make_train_function(self, force: bool = False):
         # Keras asks for this before it trains, in `fit` and in `train_on_batch`.
@@ -171,12 +154,12 @@ class NextImageSampler(keras.Model):
         return self.reader(context, training=training)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """How far off the velocities are, and the images that the decoder makes of codes."""
+        """How far off the velocities are, and how much real images surprise the painter."""
         ops, random = keras.ops, keras.random
         codes = self.encoder(ops.reshape(y, (-1, PIXELS)))  # (n, c)
-        # Sampled codes are never quite those of an image: the decoder gets used to that.
-        noised = codes + 0.1 * random.normal(ops.shape(codes), seed=self.random)
-        loss = ops.mean(summed_squared_error(y, self.decoder(noised)))
+        painted = codes[:PAINTED]
+        painted = painted + BLUR * random.normal(ops.shape(painted), seed=self.random)
+        surprise = ops.mean(self.painter.surprise(painted, y[:PAINTED]))
 
         codes = ops.repeat(codes, REPEATS, axis=0)  # (r n, c)
         states = ops.repeat(y_pred, REPEATS, axis=0)  # (r n, units)
@@ -188,10 +171,8 @@ class NextImageSampler(keras.Model):
         # are logit-normal (Esser et al., 2024).
         times = ops.sigmoid(0.3 + 1.2 * random.normal(one_each, seed=self.random))
         points = (1 - times) * noise + times * codes
-        for network, told in ((self.velocity, seen * states), (self.novice, states)):
-            errors = network([points, times, told]) - (codes - noise)
-            loss = loss + ops.mean(ops.sum(ops.square(errors), axis=-1))
-        return loss
+        errors = self.velocity([points, times, seen * states]) - (codes - noise)
+        return surprise + ops.mean(ops.sum(ops.square(errors), axis=-1))
 
     def sample(
         self,
@@ -199,7 +180,6 @@ class NextImageSampler(keras.Model):
         n: int | None = None,
         *,
         guidance: float = 1.7,
-        autoguidance: float = 1.3,
         seed: int | np.random.Generator | None = None,
     ) -> np.ndarray:
         """Draws the image that comes next, one or many times.
@@ -211,12 +191,9 @@ class NextImageSampler(keras.Model):
             n: Draws for each sequence; by default one, without an axis for it.
             guidance: How much to exaggerate, in the second half of the way,
                 what distinguishes this context from none; 1: not at all. More
-                makes digits plainer; beyond some 1.4, it also takes them away
+                makes digits plainer; beyond some 1.6, it also takes them away
                 from how real ones look, as a crowd (Ho and Salimans, 2022:
                 Classifier-free diffusion guidance).
-            autoguidance: How much to exaggerate what distinguishes the
-                velocity network from the novice, a smaller one that errs more
-                in the same places; 1: not at all.
             seed: Integer for reproducible draws, or a generator to take the
                 noise from; `None` draws others each time.
 
@@ -226,16 +203,14 @@ class NextImageSampler(keras.Model):
 
         Raises:
             ValueError: Another shape or length, NaN, or values out of range;
-                `n` below 1; a negative or infinite `guidance` or `autoguidance`.
+                `n` below 1; a negative or infinite `guidance`.
 
         Example:
 
         >>> sampler.sample(images, n=16, seed=0).shape  # images: (4, 28, 28)
         (16, 28, 28)
         """
-        chains = self.generate(
-            images, 1, n, guidance=guidance, autoguidance=autoguidance, seed=seed
-        )
+        chains = self.generate(images, 1, n, guidance=guidance, seed=seed)
         return chains[..., 0, :, :]
 
     def generate(
@@ -245,7 +220,6 @@ class NextImageSampler(keras.Model):
         n: int | None = None,
         *,
         guidance: float = 1.7,
-        autoguidance: float = 1.3,
         seed: int | np.random.Generator | None = None,
     ) -> np.ndarray:
         """Goes on counting: draws the next image, appends it to the context, draws again.
@@ -255,7 +229,6 @@ class NextImageSampler(keras.Model):
             steps: Images to generate in each chain.
             n: Chains for each sequence; by default one, without an axis for it.
             guidance: As for `sample`.
-            autoguidance: As for `sample`.
             seed: As for `sample`.
 
         Returns:
@@ -272,8 +245,9 @@ class NextImageSampler(keras.Model):
         rng = np.random.default_rng(seed)
 
         def draw(context: np.ndarray) -> np.ndarray:
-            codes = self._codes(context, guidance, autoguidance, rng)[-1]
-            return self.decoder.predict_on_batch(codes)
+            codes = self._codes(context, guidance, rng)[-1]
+            chance = rng.random((len(codes), SIDE, SIDE), np.float32)
+            return self.painter.predict_on_batch([codes, chance])
 
         chains = feed_back(draw, context, steps)  # (b n, steps, 28, 28)
         if n is not None:
@@ -285,40 +259,36 @@ class NextImageSampler(keras.Model):
         images: ArrayLike,
         *,
         guidance: float = 1.7,
-        autoguidance: float = 1.3,
         seed: int | np.random.Generator | None = None,
     ) -> np.ndarray:
-        """How noise turns into the next image: each code on its way, decoded.
+        """How noise turns into the next image: each code on its way, painted.
 
         Args:
             images: As for `sample`.
             guidance: As for `sample`.
-            autoguidance: As for `sample`.
             seed: As for `sample`; the last image is what `sample` draws with it.
 
         Returns:
-            `float32 (21, 28, 28)` in [0, 1], noise first; for a batch
-            `(b, 21, 28, 28)`.
+            `float32 (11, 28, 28)` in [0, 1], noise first; for a batch
+            `(b, 11, 28, 28)`.
 
         Raises:
             ValueError: As for `sample`.
         """
         context, single = check_context(images, self.length)
         rng = np.random.default_rng(seed)
-        codes = self._codes(context, guidance, autoguidance, rng)  # (21, b, c)
-        unfolded = np.stack([self.decoder.predict_on_batch(code) for code in codes], axis=1)
+        codes = self._codes(context, guidance, rng)  # (STEPS + 1, b, c)
+        chance = rng.random((len(context), SIDE, SIDE), np.float32)  # the same for all
+        paint = self.painter.predict_on_batch
+        unfolded = np.stack([paint([code, chance]) for code in codes], axis=1)
         return unfolded[0] if single else unfolded
 
-    def _codes(
-        self, context: np.ndarray, guidance: float, autoguidance: float, rng: np.random.Generator
-    ) -> np.ndarray:
+    def _codes(self, context: np.ndarray, guidance: float, rng: np.random.Generator) -> np.ndarray:
         """Codes on their way from noise, `(STEPS + 1, n, c)`."""
-        for name, weight in {"guidance": guidance, "autoguidance": autoguidance}.items():
-            if not 0 <= weight < np.inf:
-                raise ValueError(f"{name} is {weight}; expected a number of at least 0")
-        n = len(context)
-        noise = TEMPERATURE * rng.standard_normal((n, self.codes), np.float32)
-        weights = np.tile(np.array([guidance, autoguidance], np.float32), (n, 1))  # (n, 2)
+        if not 0 <= guidance < np.inf:
+            raise ValueError(f"guidance is {guidance}; expected a number of at least 0")
+        noise = TEMPERATURE * rng.standard_normal((len(context), self.codes), np.float32)
+        weights = np.full((len(context), 1), guidance, np.float32)
         return self._flow([context, noise, weights])
 
     # The method, cached, and not the model itself: Keras would take a model among the attributes
@@ -329,35 +299,42 @@ class NextImageSampler(keras.Model):
 
 
 class _Flow(keras.Model):
-    """Moves noise along the velocities, with Heun's method; a model, so that Keras compiles it."""
+    """Moves noise along the velocities; a model, so that Keras compiles it.
+
+    Each step follows the velocity where it starts, bent as it has changed since the
+    step before (Adams and Bashforth's method).
+    """
 
     def __init__(self, sampler: NextImageSampler):
         super().__init__(name="flow")
         self.sampler = sampler
 
     def call(self, inputs):
-        ops = keras.ops
-        context, noise, weights = inputs  # (n, t, 784), (n, c), (n, 2)
-        guidance, autoguidance = weights[:, :1], weights[:, 1:]
+        ops, velocity = keras.ops, self.sampler.velocity
+        context, noise, guidance = inputs  # (n, t, 784), (n, c), (n, 1)
         states = self.sampler(context)
 
-        def velocities(codes, time):
-            times = time * ops.ones_like(guidance)
-            told = self.sampler.velocity([codes, times, states])
-            untold = self.sampler.velocity([codes, times, ops.zeros_like(states)])
-            novice = self.sampler.novice([codes, times, states])
-            # Early on, guidance only costs variety (Kynkäänniemi et al., 2024).
-            weight = ops.where(times < GUIDED_FROM, 1.0, guidance)
-            return told + (weight - 1) * (told - untold) + (autoguidance - 1) * (told - novice)
+        def plain(codes, times):
+            return velocity([codes, times, states])
 
-        def step(codes, time):
-            first = velocities(codes, time)
-            second = velocities(codes + first / STEPS, time + 1 / STEPS)
-            codes = codes + (first + second) / (2 * STEPS)
-            return codes, codes
+        def guided(codes, times):
+            told, untold = plain(codes, times), velocity([codes, times, ops.zeros_like(states)])
+            return told + (guidance - 1) * (told - untold)
 
-        _, path = ops.scan(step, noise, ops.arange(STEPS, dtype="float32") / STEPS)
-        return ops.concatenate([noise[None], path])
+        def step(velocities, carry, time):
+            codes, before = carry[0], carry[1]
+            now = velocities(codes, time * ops.ones_like(guidance))
+            carry = ops.stack([codes + (1.5 * now - 0.5 * before) / STEPS, now])
+            return carry, carry
+
+        times = ops.arange(STEPS, dtype="float32") / STEPS
+        carry = ops.stack([noise, plain(noise, ops.zeros_like(guidance))])
+        path = [noise[None]]
+        # Early on, guidance only costs variety (Kynkäänniemi et al., 2024).
+        for velocities, half in ((plain, times[: STEPS // 2]), (guided, times[STEPS // 2 :])):
+            carry, way = ops.scan(functools.partial(step, velocities), carry, half)
+            path.append(way[:, 0])
+        return ops.concatenate(path)
 
 
 def _velocity_network(name: str, codes: int, read: int, units: int, blocks: int) -> keras.Model:

@@ -41,13 +41,12 @@ def test_what_one_backend_saves_another_loads_and_predicts_the_same(backend, mod
     sampler = NextImageSampler(model, codes=16, units=16, blocks=1)
     sampler.adapt(*test.sample(200)[:2])
     rng = np.random.default_rng(0)  # untrained, its velocities are 0, whatever it reads
-    for network in (sampler.velocity, sampler.novice):
-        network.set_weights(
-            [
-                weights + 0.05 * rng.standard_normal(weights.shape)
-                for weights in network.get_weights()
-            ]
-        )
+    sampler.velocity.set_weights(
+        [
+            weights + 0.05 * rng.standard_normal(weights.shape)
+            for weights in sampler.velocity.get_weights()
+        ]
+    )
     model.save(tmp_path / "predictor.keras")
     sampler.save(tmp_path / "sampler.keras")
     np.save(tmp_path / "images.npy", images)
@@ -60,4 +59,5 @@ def test_what_one_backend_saves_another_loads_and_predicts_the_same(backend, mod
     with np.load(tmp_path / "found.npz") as found:
         np.testing.assert_allclose(found["next"], model.predict_next(images), atol=1e-5)
         np.testing.assert_allclose(found["chain"], model.generate(images, 5), atol=1e-5)
-        np.testing.assert_allclose(found["drawn"], sampler.sample(images, 2, seed=0), atol=1e-5)
+        # Levels of grey are drawn: a rounding error in the chances may change one.
+        assert (found["drawn"] != sampler.sample(images, 2, seed=0)).mean() < 0.001

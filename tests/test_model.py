@@ -272,6 +272,13 @@ def test_a_copy_without_optimizer_is_the_same_model_and_smaller(model, images, t
         saved[name] = (tmp_path / f"{name}.keras").read_bytes()
     assert len(saved["copy"]) < len(saved["model"]) / 2
     assert len(zlib.compress(saved["copy"])) < 0.75 * len(saved["copy"])
+    for bits, error in ((10, 2.0**-11), (3, 2.0**-4)):
+        for kept, whole in zip(
+            without_optimizer(model, bits).get_weights(), model.get_weights(), strict=True
+        ):
+            assert kept.dtype == whole.dtype
+            off = np.abs(kept - whole)
+            assert (off <= error * np.abs(whole)).all() and off.max() > error * 1e-3
 
 
 values = st.one_of(

@@ -58,9 +58,15 @@ SMALL = {
         "test_sequences": 120,
         "chains": 10,
     },
+    "notebooks/real_or_drawn.ipynb": {
+        "test_sequences": 120,
+        "judges": 1,
+        "longer": 1,
+        "decoder_epochs": 1,
+    },
     "notebooks/other_sequences.ipynb": {"steps": 3, "test_sequences": 120, "chains": 10},
 }
-# The sampler is a copy of the predictor's LSTM and three networks more.
+# The sampler is a copy of the predictor's LSTM, a velocity network and a painter.
 LARGEST = {
     "digit_classifier.keras": 400_000,
     "next_image.keras": 3_000_000,

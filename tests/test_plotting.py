@@ -9,6 +9,7 @@ from plotting import (
     animate_row,
     plot_chain,
     plot_excess,
+    plot_giveaways,
     plot_grid,
     plot_growth,
     plot_guidance,
@@ -49,6 +50,9 @@ FIGURES = {
         [INPUTS, INPUTS], IMAGES[4:6], IMAGES[6:8], **kwargs
     ),
     "guidance": lambda **kwargs: plot_guidance([1, 2], [0.6, 0.4], [0.95, 0.99], 0.2, **kwargs),
+    "giveaways": lambda **kwargs: plot_giveaways(
+        {"before": np.eye(28), "after": np.full((28, 28), 0.5)}, **kwargs
+    ),
     "right": lambda **kwargs: plot_right([0, 4], {"plain": [1, 0.4]}, "moved, pixels", **kwargs),
     "excess": lambda **kwargs: plot_excess(
         {"LSTM": [(1, 1e-2), (10, 1e-5)], "linear": [(1, 1e-2), (10, 1e-4)]}, **kwargs

@@ -9,6 +9,7 @@ from realism import (
     diversity,
     frechet_distance,
     nearest_training_images,
+    pixel_accuracy,
     precision_and_recall,
     realism,
     sharpness,
@@ -107,6 +108,25 @@ def test_the_two_sample_test_says_what_it_cannot_do(mnist):
     ):
         with pytest.raises(ValueError, match=fault):
             two_sample_accuracy(*arguments)
+
+
+def test_a_pixel_tells_as_many_as_its_levels_do(mnist):
+    """A grey corner in half of the images; a pixel that is bright in one crowd, dark in the other;
+    and one of a level that the other crowd has, too."""
+    first = np.zeros((400, 28, 28), "uint8")
+    second = first.copy()
+    first[::2, 0, 0], first[:, 5, 6], second[:, 5, 6] = 3, 250, 249
+    first[:, 9, 9] = second[:, 9, 9] = 80
+    told = pixel_accuracy(first, second / np.float32(255))
+    expected = np.full((28, 28), 0.5)
+    expected[0, 0], expected[5, 6] = 0.75, 1
+    np.testing.assert_allclose(told, expected)
+    images = mnist[1][0]
+    order = np.random.default_rng(0).permutation(len(images))
+    told = pixel_accuracy(images[order[:5_000]], images[order[5_000:]])
+    assert told.min() > 0.45 and told.max() < 0.55
+    with pytest.raises(ValueError, match="400 images and 399 real ones"):
+        pixel_accuracy(first, second[1:])
 
 
 def test_diversity_is_none_for_one_answer_and_one_for_real_images(mnist):

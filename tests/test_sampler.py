@@ -77,12 +77,11 @@ def test_a_seed_repeats_a_draw_and_draws_differ_without(sampler, images):
     for other in (sampler.sample(images[0], 4, seed=8), sampler.sample(images[0], 4)):
         assert np.abs(other - first).mean() > 0.01
     assert np.abs(first[0] - first[1]).mean() > 0.01
-    np.testing.assert_allclose(
-        sampler.generate(images[0], 2, 4, seed=7)[:, 0], first, atol=1e-5
-    )  # a chain begins as a single draw does
-    np.testing.assert_allclose(
-        sampler.unfold(images[0], seed=7)[-1], sampler.sample(images[0], seed=7), atol=1e-5
-    )
+    # A chain begins as a single draw does. Levels of grey are drawn: a rounding error in the
+    # chances, as from other sizes of batches, may change a few, but no more.
+    assert (sampler.generate(images[0], 2, 4, seed=7)[:, 0] != first).mean() < 0.001
+    last = sampler.unfold(images[0], seed=7)[-1]
+    assert (last != sampler.sample(images[0], seed=7)).mean() < 0.001
 
 
 def test_chains_read_what_was_drawn(sampler, images):
@@ -90,11 +89,11 @@ def test_chains_read_what_was_drawn(sampler, images):
     chains = sampler.generate(images, 2, 2, seed=0)
     rng = np.random.default_rng(0)
     first = sampler.sample(images, 2, seed=rng)
-    np.testing.assert_allclose(chains[:, :, 0], first, atol=1e-5)
+    assert (chains[:, :, 0] != first).mean() < 0.001
     context = np.repeat(images / np.float32(255), 2, axis=0)
     context = np.concatenate([context[:, 1:], first.reshape(12, 1, 28, 28)], axis=1)
     second = sampler.sample(context, seed=rng)  # goes on with the noise where the first stopped
-    np.testing.assert_allclose(chains[:, :, 1].reshape(12, 28, 28), second, atol=1e-5)
+    assert (chains[:, :, 1].reshape(12, 28, 28) != second).mean() < 0.001
 
 
 def test_guidance_makes_digits_plainer(sampler, test):
@@ -106,24 +105,11 @@ def test_guidance_makes_digits_plainer(sampler, test):
     assert plain[0] + 0.05 < plain[1] < plain[2] - 0.02
 
 
-def test_autoguidance_of_one_ignores_the_novice(sampler, images):
-    copy = NextImageSampler.from_config(sampler.get_config())
-    copy.set_weights(sampler.get_weights())
-    copy.novice.set_weights([0 * weights for weights in copy.novice.get_weights()])
-    alone, same, with_novice = (
-        asked.sample(images, seed=0, autoguidance=weight)
-        for asked, weight in ((sampler, 1), (copy, 1), (sampler, 2))
-    )
-    np.testing.assert_allclose(alone, same, atol=1e-5)
-    assert np.abs(with_novice - alone).mean() > 0.005
-
-
-@pytest.mark.parametrize("whitening", [0, 0.5, 1])
-def test_adapt_standardises_states_and_encodes_by_principal_components(sampler, train, whitening):
+def test_adapt_standardises_states_and_encodes_by_principal_components(train):
     other = NextImageSampler(NextImagePredictor(units=(8, 8)), codes=8, units=8, blocks=1)
     inputs, targets, _ = train.sample(2_000)
     for _ in range(2):  # the second time, it starts anew
-        other.adapt(inputs, targets, whitening)
+        other.adapt(inputs, targets)
     states = other.predict(inputs, batch_size=1_000, verbose=0)
     np.testing.assert_allclose(states.mean(axis=0, dtype=float), 0, atol=1e-3)
     spread = other.reader.layers[-1].get_weights()[1]
@@ -133,8 +119,13 @@ def test_adapt_standardises_states_and_encodes_by_principal_components(sampler, 
     deviations = np.sqrt(np.diag(covariance))
     np.testing.assert_allclose(covariance / np.outer(deviations, deviations), np.eye(8), atol=1e-3)
     assert deviations[-1] == pytest.approx(1)
-    plain = np.linalg.eigvalsh(np.cov(targets.reshape(-1, 784), rowvar=False))[-8:] ** 0.5
-    np.testing.assert_allclose(deviations, (plain / plain[-1]) ** (1 - whitening), rtol=1e-3)
+    variances, components = np.linalg.eigh(np.cov(targets.reshape(-1, 784), rowvar=False))
+    plain = np.sqrt(variances[-8:])
+    np.testing.assert_allclose(deviations, np.sqrt(plain / plain[-1]), rtol=1e-3)
+    # The painter's sketch is what the components leave of an image.
+    mean, components = targets.reshape(-1, 784).mean(axis=0), components[:, -8:]
+    kept = mean + (targets.reshape(-1, 784) - mean) @ components @ components.T
+    np.testing.assert_allclose(other.painter.sketch(codes), kept, atol=1e-4)
 
 
 def test_saves_and_comes_back_in_a_new_process(sampler, images, tmp_path):
@@ -152,7 +143,7 @@ def test_saves_and_comes_back_in_a_new_process(sampler, images, tmp_path):
     run = subprocess.run(command, cwd=ROOT)
     assert run.returncode == 0
     drawn = sampler.sample(images, 2, seed=0)
-    np.testing.assert_allclose(np.load(tmp_path / "drawn.npy"), drawn, atol=1e-5)
+    assert (np.load(tmp_path / "drawn.npy") != drawn).mean() < 0.001
 
 
 @pytest.mark.parametrize(
@@ -183,8 +174,6 @@ def test_bad_arguments_are_refused(sampler, images):
     for weight in (-1, np.inf, np.nan):
         with pytest.raises(ValueError, match=f"^guidance is {weight}"):
             sampler.sample(images, guidance=weight)
-        with pytest.raises(ValueError, match=f"autoguidance is {weight}"):
-            sampler.sample(images, autoguidance=weight)
     predictor = NextImagePredictor(units=(8, 8))
     for arguments, fault in (
         ({"codes": 0}, "codes is 0"),
