@@ -77,7 +77,7 @@ def test_is_measured_like_ours(model, mnist, test):
     paired = DigitSequences(*mnist[1], pairing="style", seed=1)
     # Trained on strangers, they give away little of the hand; all of it would be 1.
     agreement = style_agreement(model, paired, n=600)
-    assert all(-0.3 < value[0] < 0.95 for value in agreement.values())
+    assert all(abs(value[0]) < 0.8 for value in agreement.values())
     with pytest.raises(TypeError, match="seed"):  # only a sampler has a use for it
         evaluate_chains(model, test, n=6, seed=0)
 
