@@ -25,8 +25,9 @@ test: .venv/installed ## run all tests
 	$(RUN) pytest -n 2 --dist loadfile --ignore tests/test_browser.py
 
 test-jax: .venv/installed ## run the tests of the models on JAX
-	KERAS_BACKEND=jax $(RUN) pytest tests/test_model.py tests/test_networks.py tests/test_keras.py tests/test_sampler.py tests/test_painter.py \
-		tests/test_resume.py tests/test_classifier.py tests/test_evaluation.py tests/test_realism.py
+	KERAS_BACKEND=jax $(RUN) pytest tests/test_model.py tests/test_networks.py tests/test_keras.py \
+		tests/test_painter.py tests/test_sampler.py tests/test_resume.py tests/test_classifier.py \
+		tests/test_evaluation.py tests/test_realism.py
 
 test-browser: .venv/installed ## draw on the pad in Chromium, and remake its screenshot
 	$(RUN) pytest -rs tests/test_browser.py

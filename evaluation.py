@@ -78,11 +78,10 @@ def evaluate(model: keras.Model, test: DigitSequences, n: int = 6_000) -> dict:
 
     Returns:
         `"mse"`: mean squared error per pixel, of answers cut off at black and
-        white; `"floor"`: that of the mean
-        image of the right digit on the same targets; `"ratio"`: the first over
-        the second; `"right"`: share of predictions that show the right digit,
-        in [0, 1]; `"windows"`: mse, floor, ratio and right for each window,
-        `{(0, 1, 2, 3, 4): {...}, ...}`.
+        white; `"floor"`: that of the mean image of the right digit on the same
+        targets; `"ratio"`: the first over the second; `"right"`: share of
+        predictions that show the right digit, in [0, 1]; `"windows"`: mse,
+        floor, ratio and right for each window, `{(0, 1, 2, 3, 4): {...}, ...}`.
 
     Raises:
         ValueError: `n` is below 1.

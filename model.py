@@ -207,12 +207,11 @@ def adapt(model: keras.Model, mean_target: ArrayLike) -> None:
         )
     if not model.built:
         raise ValueError("the model has no weights yet; call it once, with any context")
-    kinds = keras.layers
-    last = next(
-        (layer for layer in reversed(model.layers) if not isinstance(layer, kinds.Reshape)), None
-    )
+    layers = keras.layers
+    ends = (layer for layer in reversed(model.layers) if not isinstance(layer, layers.Reshape))
+    last = next(ends, None)
     if not (
-        isinstance(last, kinds.Dense)
+        isinstance(last, layers.Dense)
         and last.units == PIXELS
         and last.use_bias
         and last.activation is keras.activations.sigmoid

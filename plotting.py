@@ -323,7 +323,7 @@ def plot_giveaways(maps: dict[str, ArrayLike], *, path: PathLike | None = None) 
 
     Args:
         maps: For each crowd of images, by its name, how many each pixel tells
-            from real ones, `(28, 28)` in [0.5, 1], from `pixel_accuracy`.
+            from real ones, `(28, 28)`, 0.5 for none, from `pixel_accuracy`.
         path: File to save the figure to.
 
     Returns:

@@ -138,7 +138,10 @@ def main() -> None:
             steps, seconds = np.transpose([each.get(share, (np.inf, np.inf)) for each in found])
             row[f"steps to {name}"] = within(steps, longest[size])
             row[f"sequences to {name}"] = within(steps * size, longest[size] * size)
-            row[f"seconds to {name}"] = within(seconds, 0) if min(steps) < np.inf else ""
+            got_there = min(steps) < np.inf
+            row[f"seconds to {name}"] = (
+                report.within(seconds, "{:,.0f}", never="more") if got_there else ""
+            )
         right = statistics.median(each["right"] for each in found)
         rows.append(row | {"right at the end": f"{right:.1%}"})
         half = [each.get(0.5, (None,))[0] for each in found]
