@@ -12,6 +12,11 @@ from pathlib import Path
 
 import nbformat
 import papermill
+from nbclient.output_widget import OutputWidget
+
+# What `interact` shows, nbclient tells the kernel, on the socket where it waits for the end of the
+# cell, and then sometimes waits for ever (jupyter/nbclient, issue 312). The kernel knows without.
+OutputWidget.send = lambda self, *arguments, **keywords: None
 
 CHATTER = re.compile(
     r"WARNING: All log messages before absl::InitializeLog"

@@ -1,4 +1,6 @@
 import re
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -104,6 +106,17 @@ def test_runs_from_top_to_bottom(executed, name):
     notebook = nbformat.read(executed(name) / "executed.ipynb", as_version=4)
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     assert not [output.text for output in outputs if output.get("name") == "stderr"]
+
+
+def test_cells_with_widgets_come_to_an_end(tmp_path):
+    """Without what `execute` does about it, one of so many would hang."""
+    source = "from ipywidgets import interact\ninteract(lambda n=1: print('x' * 1_000), n=(0, 3));"
+    cells = [nbformat.v4.new_code_cell(source) for _ in range(150)]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    path = tmp_path / "widgets.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
+    command = [sys.executable, "-m", "notebooks.execute", str(path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
 
 
 def test_only_harmless_messages_are_left_out():
