@@ -2,8 +2,8 @@
 
 A network that answers with a whole image at once answers with the mean of all
 that the code leaves open: soft edges, grey specks. The painter decides. It goes
-over the image in sixteen turns, and in each of them draws the grey level of every
-fourth pixel in every fourth row, given the code and what is painted already.
+over the image in eight turns, and in each of them draws the grey levels of pixels
+that do not touch, given the code and what is painted already.
 """
 
 import keras
@@ -14,8 +14,19 @@ from data import SIDE
 from model import PIXELS
 
 BLOCKS = SIDE // 4
-# The turn in which each pixel of a block of 4 x 4 is painted: far apart at first (Bayer's matrix).
-TURNS = np.array([0, 8, 2, 10, 12, 4, 14, 6, 3, 11, 1, 9, 15, 7, 13, 5])
+# The turn in which each pixel of a block of 4 x 4 is painted: far apart at first, in the order of
+# Bayer's matrix. From the fourth turn on, several at once, with painted ones between them.
+TURNS = np.array(
+    [
+        [0, 6, 2, 6],
+        [7, 4, 7, 5],
+        [3, 6, 1, 6],
+        [7, 5, 7, 4],
+    ]
+)
+SIZES = np.bincount(TURNS.ravel()).tolist()  # pixels of a block that each turn paints,
+BEFORE = [sum(SIZES[:turn]) for turn in range(len(SIZES))]  # and those that are painted by then
+ORDER = np.argsort(TURNS.ravel(), kind="stable")  # the pixels of a block as they are painted
 # Levels of grey, 0 to 255, in bins with one probability each: black, three whites, and between
 # them bins of twelve levels.
 EDGES = np.array([0, *range(1, 254, 12), 254, 255, 256], "float32")
@@ -24,13 +35,14 @@ BINS = len(EDGES) - 1
 
 @keras.saving.register_keras_serializable(package="next_image")
 class Painter(keras.Model):
-    """Draws images from codes, in sixteen turns.
+    """Draws images from codes, in eight turns.
 
     It begins with a sketch, the image that a linear map makes of the code, soft and
     full of ghosts. In each turn, a small network, the same for all 7 x 7 blocks of
     the image, is told the code, the sketch of the block and of the eight around it,
-    and what is painted there already, and answers with the probability of each
-    level of grey. Training shows it real images, up to each turn; its loss is `surprise`.
+    and what is painted there already, and answers, for each pixel whose turn it is,
+    with the probability of each level of grey. Training shows it real images, up to
+    each turn; its loss is `surprise`.
 
     Args:
         codes: Numbers in a code.
@@ -49,7 +61,7 @@ class Painter(keras.Model):
         estimation.
     """
 
-    def __init__(self, codes: int, units: tuple[int, int] = (96, 48), name: str | None = None):
+    def __init__(self, codes: int, units: tuple[int, int] = (128, 64), name: str | None = None):
         super().__init__(name=name)
         self.codes, self.units = codes, tuple(units)
         layers, first, second = keras.layers, *units
@@ -57,11 +69,12 @@ class Painter(keras.Model):
         self.told = [_built(layers.Dense(first), size) for size in (codes, 9 * 16)]
         self.turns = [
             [
-                _built(layers.Dense(first, use_bias=False), 9 * (turn + 1)),
+                # One plane more than is painted: it says where the image ends.
+                _built(layers.Dense(first, use_bias=False), 9 * (1 + before)),
                 _built(layers.Dense(second, "silu"), first),
-                _built(layers.Dense(BINS), second),
+                _built(layers.Dense(size * BINS), second),
             ]
-            for turn in range(16)
+            for size, before in zip(SIZES, BEFORE, strict=True)
         ]
         self.sketch.build((None, codes))
         self.built = True
@@ -91,12 +104,12 @@ class Painter(keras.Model):
         bins = ops.searchsorted(EDGES[1:], levels, side="right")
         bins = ops.reshape(bins, (-1, BLOCKS, BLOCKS, 16))
         surprise = 0.0
-        for turn in range(16):
-            logits = self._look(turn, told, seen[..., : 9 * (turn + 1)])
+        for turn, (size, before) in enumerate(zip(SIZES, BEFORE, strict=True)):
+            logits = self._look(turn, told, seen[..., : 9 * (1 + before)])
             here = keras.losses.sparse_categorical_crossentropy(
-                bins[..., turn], logits, from_logits=True
+                bins[..., before : before + size], logits, from_logits=True
             )
-            surprise = surprise + ops.sum(here, axis=(1, 2))
+            surprise = surprise + ops.sum(here, axis=(1, 2, 3))
         return surprise
 
     def call(self, inputs: tuple[keras.KerasTensor, keras.KerasTensor]) -> keras.KerasTensor:
@@ -104,12 +117,11 @@ class Painter(keras.Model):
         ops = keras.ops
         codes, chance = inputs
         told, chance = self._tell(codes), _planes(chance)
-        seen, painted = _around(ops.ones_like(chance[..., :1])), []
-        for turn in range(16):
-            shares = ops.softmax(self._look(turn, told, seen))
-            painted.append(_draw(shares, chance[..., turn : turn + 1]))  # (n, 7, 7, 1)
-            seen = ops.concatenate([seen, _around(painted[-1])], axis=-1)
-        blocks = ops.concatenate([painted[turn] for turn in TURNS], axis=-1)
+        seen, planes = _around(ops.ones_like(chance[..., :1])), []
+        for turn, some in enumerate(ops.split(chance, BEFORE[1:], axis=-1)):
+            planes.append(_draw(ops.softmax(self._look(turn, told, seen)), some))
+            seen = ops.concatenate([seen, _around(planes[-1])], axis=-1)
+        blocks = ops.take(ops.concatenate(planes, axis=-1), np.argsort(ORDER), axis=-1)
         blocks = ops.reshape(blocks, (-1, BLOCKS, BLOCKS, 4, 4))
         return ops.reshape(ops.transpose(blocks, (0, 1, 3, 2, 4)), (-1, SIDE, SIDE))
 
@@ -119,12 +131,13 @@ class Painter(keras.Model):
         return self.told[0](codes)[:, None, None] + self.told[1](sketch)
 
     def _look(self, turn, told, seen):
-        """Logits of the bins for one pixel of each block, `(n, 7, 7, bins)`."""
+        """Logits of the bins for those pixels of each block, `(n, 7, 7, size, bins)`."""
         ops = keras.ops
         look, think, answer = self.turns[turn]
         # As plain matrices: with more axes, TensorFlow takes a third longer.
         told, seen = (ops.reshape(x, (-1, x.shape[-1])) for x in (told, seen))
-        return ops.reshape(answer(think(ops.silu(told + look(seen)))), (-1, BLOCKS, BLOCKS, BINS))
+        logits = answer(think(ops.silu(told + look(seen))))
+        return ops.reshape(logits, (-1, BLOCKS, BLOCKS, SIZES[turn], BINS))
 
 
 def _built(layer, size):
@@ -137,7 +150,7 @@ def _planes(images):
     ops = keras.ops
     blocks = ops.reshape(images, (-1, BLOCKS, 4, BLOCKS, 4))
     blocks = ops.reshape(ops.transpose(blocks, (0, 1, 3, 2, 4)), (-1, BLOCKS, BLOCKS, 16))
-    return ops.take(blocks, np.argsort(TURNS), axis=-1)
+    return ops.take(blocks, ORDER, axis=-1)
 
 
 def _around(planes):
@@ -152,6 +165,6 @@ def _draw(shares, chance):
     """Levels of grey in 255ths: as far up the bins as chance goes, each its share of the way."""
     ops = keras.ops
     before = ops.matmul(shares, np.triu(np.ones((BINS, BINS), "float32"), k=1))
-    passed = ops.clip((chance - before) / ops.maximum(shares, 1e-9), 0, 1)
-    levels = ops.floor(ops.matmul(passed, np.diff(EDGES)[:, None]))
+    passed = ops.clip((chance[..., None] - before) / ops.maximum(shares, 1e-9), 0, 1)
+    levels = ops.floor(ops.matmul(passed, np.diff(EDGES)))
     return ops.minimum(levels, 255) / 255

@@ -19,7 +19,8 @@ from model import PIXELS, NextImagePredictor, check_context, check_count, feed_b
 from painter import Painter
 
 STEPS = 10  # from noise to code
-TEMPERATURE = 1.05  # of the noise: draws would vary too little without
+UNGUIDED = 4  # of those: early on, guidance only costs variety (Kynkäänniemi et al., 2024)
+TEMPERATURE = 1.12  # of the noise: guided draws would vary too little without
 REPEATS = 8  # noises and times for each training image: velocities need the most practice
 PAINTED = 8  # images of a batch that the painter learns from: each has 784 pixels to teach
 BLUR = 0.1  # noise in the codes that it learns from: drawn codes are never quite those of an image
@@ -50,8 +51,8 @@ class NextImageSampler(keras.Model):
 
     >>> sampler = NextImageSampler(predictor)
     >>> sampler.adapt(inputs, targets)  # some thousand
-    >>> sampler.compile(make_optimizer("adam", steps=22_000))
-    >>> history = sampler.fit(train.batches(64), steps_per_epoch=22_000, shuffle=False)
+    >>> sampler.compile(make_optimizer("adam", steps=30_000))
+    >>> history = sampler.fit(train.batches(64), steps_per_epoch=30_000, shuffle=False)
     >>> sampler.sample(images, n=16, seed=0).shape  # images: (4, 28, 28)
     (16, 28, 28)
 
@@ -169,7 +170,7 @@ class NextImageSampler(keras.Model):
         noise = random.normal(ops.shape(codes), seed=self.random)
         # 0 is noise, 1 the code. Most practice for the middle, where the digit takes shape: times
         # are logit-normal (Esser et al., 2024).
-        times = ops.sigmoid(0.3 + 1.2 * random.normal(one_each, seed=self.random))
+        times = ops.sigmoid(0.3 + 0.6 * random.normal(one_each, seed=self.random))
         points = (1 - times) * noise + times * codes
         errors = self.velocity([points, times, seen * states]) - (codes - noise)
         return surprise + ops.mean(ops.sum(ops.square(errors), axis=-1))
@@ -179,7 +180,7 @@ class NextImageSampler(keras.Model):
         images: ArrayLike,
         n: int | None = None,
         *,
-        guidance: float = 1.7,
+        guidance: float = 1.55,
         seed: int | np.random.Generator | None = None,
     ) -> np.ndarray:
         """Draws the image that comes next, one or many times.
@@ -189,9 +190,9 @@ class NextImageSampler(keras.Model):
                 integers in [0, 255] or floats in [0, 1]; or the same
                 flattened, `(t, 784)` or `(b, t, 784)`.
             n: Draws for each sequence; by default one, without an axis for it.
-            guidance: How much to exaggerate, in the second half of the way,
+            guidance: How much to exaggerate, in the last six of ten steps,
                 what distinguishes this context from none; 1: not at all. More
-                makes digits plainer; beyond some 1.6, it also takes them away
+                makes digits plainer; beyond some 1.4, it also takes them away
                 from how real ones look, as a crowd (Ho and Salimans, 2022:
                 Classifier-free diffusion guidance).
             seed: Integer for reproducible draws, or a generator to take the
@@ -219,7 +220,7 @@ class NextImageSampler(keras.Model):
         steps: int,
         n: int | None = None,
         *,
-        guidance: float = 1.7,
+        guidance: float = 1.55,
         seed: int | np.random.Generator | None = None,
     ) -> np.ndarray:
         """Goes on counting: draws the next image, appends it to the context, draws again.
@@ -258,7 +259,7 @@ class NextImageSampler(keras.Model):
         self,
         images: ArrayLike,
         *,
-        guidance: float = 1.7,
+        guidance: float = 1.55,
         seed: int | np.random.Generator | None = None,
     ) -> np.ndarray:
         """How noise turns into the next image: each code on its way, painted.
@@ -301,8 +302,8 @@ class NextImageSampler(keras.Model):
 class _Flow(keras.Model):
     """Moves noise along the velocities; a model, so that Keras compiles it.
 
-    Each step follows the velocity where it starts, bent as it has changed since the
-    step before (Adams and Bashforth's method).
+    Each step follows the velocity where it starts; all but the first bend it as it has
+    changed since the step before (Adams and Bashforth's method).
     """
 
     def __init__(self, sampler: NextImageSampler):
@@ -328,11 +329,11 @@ class _Flow(keras.Model):
             return carry, carry
 
         times = ops.arange(STEPS, dtype="float32") / STEPS
-        carry = ops.stack([noise, plain(noise, ops.zeros_like(guidance))])
-        path = [noise[None]]
-        # Early on, guidance only costs variety (Kynkäänniemi et al., 2024).
-        for velocities, half in ((plain, times[: STEPS // 2]), (guided, times[STEPS // 2 :])):
-            carry, way = ops.scan(functools.partial(step, velocities), carry, half)
+        first = plain(noise, ops.zeros_like(guidance))
+        carry = ops.stack([noise + first / STEPS, first])
+        path = [noise[None], carry[:1]]
+        for velocities, part in ((plain, times[1:UNGUIDED]), (guided, times[UNGUIDED:])):
+            carry, way = ops.scan(functools.partial(step, velocities), carry, part)
             path.append(way[:, 0])
         return ops.concatenate(path)
 

@@ -51,7 +51,7 @@ SMALL = {
         "steps": 3,
         "timed_steps": 2,
         "test_sequences": 120,
-        "pages": 36,
+        "pages": 18,
     },
     "notebooks/writers.ipynb": {"steps": 3, "test_sequences": 120, "baseline_sequences": 6_000},
     "notebooks/architectures.ipynb": {

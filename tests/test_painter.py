@@ -47,7 +47,8 @@ def test_paints_levels_with_the_probabilities_that_it_answers_with():
     painter = Painter(CODES, units=(8, 8))
     shares = np.random.default_rng(0).dirichlet(np.ones(BINS))
     for *_, answer in painter.turns:
-        answer.set_weights([np.zeros((8, BINS)), np.log(shares)])
+        pixels = answer.units // BINS
+        answer.set_weights([np.zeros((8, pixels * BINS)), np.tile(np.log(shares), pixels)])
     codes = np.zeros((200, CODES), "float32")
     chance = np.random.default_rng(1).random((200, 28, 28), dtype="float32")
     images = painter.predict_on_batch([codes, chance])
@@ -70,7 +71,7 @@ def test_surprise_is_that_of_what_it_paints(codes, chance):
     """One pixel of the last turn, for all its levels: their probabilities, and how often each
     comes."""
     painter = with_random_weights()
-    y, x = 12 + np.argwhere(TURNS.reshape(4, 4) == 15)[0]
+    y, x = 12 + np.argwhere(TURNS == 7)[0]
     chances = np.repeat(chance, 4_000, axis=0)
     chances[:, y, x] = (np.arange(4_000) + 0.5) / 4_000
     images = painter.predict_on_batch([np.repeat(codes, 4_000, axis=0), chances])
@@ -85,7 +86,7 @@ def test_surprise_is_that_of_what_it_paints(codes, chance):
     np.testing.assert_allclose(found, likely / likely.sum(), atol=2e-3)
 
 
-@pytest.mark.parametrize(("y", "x"), [(12, 12), (14, 14), (13, 12)])  # of turns 0, 1 and 12
+@pytest.mark.parametrize(("y", "x"), [(12, 12), (14, 14), (13, 13)])  # of turns 0, 1 and 4
 def test_each_turn_sees_what_was_painted_near_it_and_nothing_else(y, x):
     painter = with_random_weights()
     rng = np.random.default_rng(1)
@@ -95,7 +96,7 @@ def test_each_turn_sees_what_was_painted_near_it_and_nothing_else(y, x):
     chance[:, y, x] = rng.random(500)
     changed = (painter.predict_on_batch([codes, chance]) != before).any(axis=0)
     changed[y, x] = False
-    turns = np.tile(TURNS.reshape(4, 4), (7, 7))
+    turns = np.tile(TURNS, (7, 7))
     assert turns[changed].min() == turns[y, x] + 1  # the next turn is not blind
     near = np.argwhere(changed & (turns == turns[y, x] + 1))
     assert near.min() >= 8 and near.max() < 20  # its own block and the eight around it

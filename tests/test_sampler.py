@@ -10,7 +10,7 @@ from classifier import digit_probabilities, read_digits
 from evaluation import evaluate_chains
 from model import NextImagePredictor, make_optimizer
 from preprocessing import DigitSequences
-from sampler import STEPS, NextImageSampler
+from sampler import STEPS, UNGUIDED, NextImageSampler
 
 ROOT = Path(__file__).parent.parent
 
@@ -103,6 +103,13 @@ def test_guidance_makes_digits_plainer(sampler, test):
         drawn = digit_probabilities(sampler.sample(inputs, guidance=guidance, seed=0))
         plain.append(drawn[np.arange(300), digits[:, -1]].mean())
     assert plain[0] + 0.05 < plain[1] < plain[2] - 0.02
+
+
+def test_guidance_sets_in_after_the_first_steps(sampler, images):
+    plain, guided = (sampler.unfold(images, guidance=guidance, seed=0) for guidance in (1, 3))
+    differs = (plain != guided).mean(axis=(0, 2, 3))  # at each step
+    assert differs[: UNGUIDED + 1].max() < 0.001
+    assert differs[UNGUIDED + 1 :].min() > 0.01
 
 
 def test_adapt_standardises_states_and_encodes_by_principal_components(train):
