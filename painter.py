@@ -15,7 +15,7 @@ from model import PIXELS
 
 BLOCKS = SIDE // 4
 # The turn in which each pixel of a block of 4 x 4 is painted: far apart at first, in the order of
-# Bayer's matrix. From the fourth turn on, several at once, with painted ones between them.
+# Bayer's matrix. The last four turns paint several at once, with painted ones between them.
 TURNS = np.array(
     [
         [0, 6, 2, 6],
