@@ -62,6 +62,7 @@ SMALL = {
     },
     "notebooks/real_or_drawn.ipynb": {
         "test_sequences": 120,
+        "answers": 4,
         "judges": 1,
         "longer": 1,
         "decoder_epochs": 1,
