@@ -192,7 +192,7 @@ class NextImageSampler(keras.Model):
             n: Draws for each sequence; by default one, without an axis for it.
             guidance: How much to exaggerate, in the last six of ten steps,
                 what distinguishes this context from none; 1: not at all. More
-                makes digits plainer; beyond some 1.4, it also takes them away
+                makes digits plainer; beyond some 1.5, it also takes them away
                 from how real ones look, as a crowd (Ho and Salimans, 2022:
                 Classifier-free diffusion guidance).
             seed: Integer for reproducible draws, or a generator to take the
