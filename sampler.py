@@ -21,7 +21,6 @@ from painter import Painter
 STEPS = 10  # from noise to code
 UNGUIDED = 4  # of those: early on, guidance only costs variety (Kynkäänniemi et al., 2024)
 TEMPERATURE = 1.14  # of the noise: guided draws would vary too little without
-REPEATS = 4  # noises and times for each training image: velocities need the most practice
 PAINTED = 8  # images of a batch that the painter learns from: each has 784 pixels to teach
 BLUR = 0.1  # noise in the codes that it learns from: drawn codes are never quite those of an image
 
@@ -34,7 +33,8 @@ class NextImageSampler(keras.Model):
     the last image. A normal Keras model, with `compile`, `fit`, `evaluate`,
     `save` and callbacks, but its loss is its own: `compile` needs none, and no
     metrics. `adapt` comes before training. `sample` answers with images,
-    `predict` with the conditions.
+    `predict` with the conditions. `fit` takes sequences, or those conditions in
+    place of them: what was read once, no epoch has to read again.
 
     Args:
         predictor: A trained `NextImagePredictor`. The sampler reads with a copy
@@ -50,9 +50,10 @@ class NextImageSampler(keras.Model):
     Example:
 
     >>> sampler = NextImageSampler(predictor)
-    >>> sampler.adapt(inputs, targets)  # some thousand
-    >>> sampler.compile(make_optimizer("adam", steps=40_000))
-    >>> history = sampler.fit(train.batches(128), steps_per_epoch=40_000, shuffle=False)
+    >>> sampler.adapt(inputs, targets)  # of many thousand sequences
+    >>> sampler.compile(make_optimizer("adam", learning_rate=0.002))
+    >>> states = sampler.predict(inputs)
+    >>> history = sampler.fit(states, targets, batch_size=500, epochs=50)
     >>> sampler.sample(images, n=16, seed=0).shape  # images: (4, 28, 28)
     (16, 28, 28)
 
@@ -152,6 +153,8 @@ class NextImageSampler(keras.Model):
 
     def call(self, context, training=False):
         """What the LSTM has read: `(n, t, 784)` to standardised states `(n, units)`."""
+        if len(context.shape) == 2:  # states, read before
+            return context
         return self.reader(context, training=training)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
@@ -162,8 +165,6 @@ class NextImageSampler(keras.Model):
         painted = painted + BLUR * random.normal(ops.shape(painted), seed=self.random)
         surprise = ops.mean(self.painter.surprise(painted, y[:PAINTED]))
 
-        codes = ops.repeat(codes, REPEATS, axis=0)  # (r n, c)
-        states = ops.repeat(y_pred, REPEATS, axis=0)  # (r n, units)
         one_each = (ops.shape(codes)[0], 1)
         # One time in five the state is hidden, for guidance to have something to compare with.
         seen = ops.cast(random.uniform(one_each, seed=self.random) > 0.2, codes.dtype)
@@ -172,7 +173,7 @@ class NextImageSampler(keras.Model):
         # are logit-normal (Esser et al., 2024).
         times = ops.sigmoid(0.1 + 0.6 * random.normal(one_each, seed=self.random))
         points = (1 - times) * noise + times * codes
-        errors = self.velocity([points, times, seen * states]) - (codes - noise)
+        errors = self.velocity([points, times, seen * y_pred]) - (codes - noise)
         return surprise + ops.mean(ops.sum(ops.square(errors), axis=-1))
 
     def sample(
@@ -180,7 +181,7 @@ class NextImageSampler(keras.Model):
         images: ArrayLike,
         n: int | None = None,
         *,
-        guidance: float = 1.6,
+        guidance: float = 1.7,
         seed: int | np.random.Generator | None = None,
     ) -> np.ndarray:
         """Draws the image that comes next, one or many times.
@@ -220,7 +221,7 @@ class NextImageSampler(keras.Model):
         steps: int,
         n: int | None = None,
         *,
-        guidance: float = 1.6,
+        guidance: float = 1.7,
         seed: int | np.random.Generator | None = None,
     ) -> np.ndarray:
         """Goes on counting: draws the next image, appends it to the context, draws again.
@@ -259,7 +260,7 @@ class NextImageSampler(keras.Model):
         self,
         images: ArrayLike,
         *,
-        guidance: float = 1.6,
+        guidance: float = 1.7,
         seed: int | np.random.Generator | None = None,
     ) -> np.ndarray:
         """How noise turns into the next image: each code on its way, painted.

@@ -15,8 +15,9 @@ ROOT = Path(__file__).parent.parent
 # Small sizes: they show that every cell runs, not that the results are good. The longest first.
 SMALL = {
     "notebooks/sharp.ipynb": {
-        "steps": 8,
-        "hand_steps": 3,
+        "read_sequences": 1_000,
+        "epochs": 2,
+        "hand_epochs": 1,
         "adapt_sequences": 600,
         "test_sequences": 120,
         "test_draws": 2,

@@ -66,6 +66,21 @@ def test_trains_once_it_is_adapted_and_leaves_the_predictor_alone(train, model):
     assert model.trainable_variables  # its owner may go on training it
 
 
+def test_learns_the_same_from_states_that_it_has_read_before(train, model):
+    inputs, targets, _ = train.sample(256)
+    losses = []
+    for read in (False, True):
+        keras.utils.set_random_seed(0)
+        sampler = NextImageSampler(model, codes=16, units=32, blocks=1)
+        sampler.adapt(inputs, targets)
+        sampler.compile(make_optimizer("adam"))
+        seen = sampler.predict(inputs, verbose=0) if read else inputs
+        fitted = sampler.fit(seen, targets, batch_size=64, epochs=3, verbose=0)
+        losses.append(fitted.history["loss"])
+    assert losses[0][-1] < losses[0][0]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
+
+
 def test_shapes_and_ranges(sampler, images):
     for n, shape in ((None, ()), (1, (1,)), (3, (3,))):
         one, batch = sampler.sample(images[0], n), sampler.sample(images, n)
