@@ -19,8 +19,8 @@ from model import PIXELS, NextImagePredictor, check_context, check_count, feed_b
 from painter import Painter
 
 STEPS = 10  # from noise to code
-UNGUIDED = 4  # of those: early on, guidance only costs variety (Kynkäänniemi et al., 2024)
-TEMPERATURE = 1.14  # of the noise: guided draws would vary too little without
+UNGUIDED = 5  # of those: early on, guidance only costs variety (Kynkäänniemi et al., 2024)
+TEMPERATURE = 1.09  # of the noise: guided draws would vary too little without
 PAINTED = 8  # images of a batch that the painter learns from: each has 784 pixels to teach
 BLUR = 0.1  # noise in the codes that it learns from: drawn codes are never quite those of an image
 
@@ -66,7 +66,7 @@ class NextImageSampler(keras.Model):
         self,
         predictor: NextImagePredictor,
         codes: int = 128,
-        units: int = 176,
+        units: int = 200,
         blocks: int = 8,
         name: str | None = None,
     ):
@@ -181,7 +181,7 @@ class NextImageSampler(keras.Model):
         images: ArrayLike,
         n: int | None = None,
         *,
-        guidance: float = 1.7,
+        guidance: float = 2.0,
         seed: int | np.random.Generator | None = None,
     ) -> np.ndarray:
         """Draws the image that comes next, one or many times.
@@ -191,9 +191,9 @@ class NextImageSampler(keras.Model):
                 integers in [0, 255] or floats in [0, 1]; or the same
                 flattened, `(t, 784)` or `(b, t, 784)`.
             n: Draws for each sequence; by default one, without an axis for it.
-            guidance: How much to exaggerate, in the last six of ten steps,
+            guidance: How much to exaggerate, in the last five of ten steps,
                 what distinguishes this context from none; 1: not at all. More
-                makes digits plainer; beyond some 1.5, it also takes them away
+                makes digits plainer; beyond some 1.8, it also takes them away
                 from how real ones look, as a crowd (Ho and Salimans, 2022:
                 Classifier-free diffusion guidance).
             seed: Integer for reproducible draws, or a generator to take the
@@ -221,7 +221,7 @@ class NextImageSampler(keras.Model):
         steps: int,
         n: int | None = None,
         *,
-        guidance: float = 1.7,
+        guidance: float = 2.0,
         seed: int | np.random.Generator | None = None,
     ) -> np.ndarray:
         """Goes on counting: draws the next image, appends it to the context, draws again.
@@ -260,7 +260,7 @@ class NextImageSampler(keras.Model):
         self,
         images: ArrayLike,
         *,
-        guidance: float = 1.7,
+        guidance: float = 2.0,
         seed: int | np.random.Generator | None = None,
     ) -> np.ndarray:
         """How noise turns into the next image: each code on its way, painted.
@@ -350,7 +350,7 @@ def _velocity_network(name: str, codes: int, read: int, units: int, blocks: int)
     waves = ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)
     # What to draw is little: a digit and a hand. The bottleneck keeps the rest of the state out.
     asked = layers.Dense(64)(waves) + layers.Dense(64)(layers.Dense(16, use_bias=False)(state))
-    asked = layers.Dense(64, "silu")(layers.Activation("silu")(asked))
+    asked = layers.Dense(16, "silu")(layers.Activation("silu")(asked))
 
     hidden = layers.Dense(units)(code)
     for _ in range(blocks):
