@@ -3,6 +3,11 @@ RUN = .venv/bin/python -m
 EXECUTE = $(RUN) notebooks.execute
 INSTALL = $(RUN) pip install --quiet --disable-pip-version-check -r requirements.txt
 
+# On Linux, glibc gives large arrays back to the system as soon as they are free, and the next step
+# of training waits for the same memory again, page by page. So it keeps up to 1 GiB.
+export MALLOC_MMAP_THRESHOLD_ ?= 1073741824
+export MALLOC_TRIM_THRESHOLD_ ?= 1073741824
+
 .PHONY: notebook notebooks test test-jax test-browser lint bench lab upgrade clean
 
 notebook: .venv/installed ## execute main.ipynb, rewriting its outputs, imgs/ and models/

@@ -89,6 +89,8 @@ def drifted(page: str, root: Path) -> list[str]:
                 f"{page}:{first}: above this table, write <!-- source: ... --> or "
                 "<!-- no figures -->"
             )
+        if table and len(set(lines)) < len(lines):
+            problems.append(f"{page}:{first}: this table has a row twice")
         if comment in (None, "no figures"):
             continue
         sources = re.split(r",\s*", comment.removeprefix("source: "))
@@ -195,6 +197,7 @@ def folder(tmp_path):
         ("+0.0000%", "0.0001%", "28: study.ipynb lacks 0.0001"),
         ("study.ipynb, speed.json", "study.ipynb, gone.json", "10: there is no gone.json"),
         ("<!-- no figures -->\n", "", "15: above this table, write"),
+        ("plain, [see](v/7) | 1,000 | 12.50 | 1.0", "ours | 1,000 | 2.50 | 5.0", "4: this table"),
         ("<!-- source: speed.md -->\n| way", "| way", "3: above this table, write"),
         ("<!-- source: speed.md -->\nA", "<!-- sources: speed.md -->\nA", "20: a comment must"),
         ("A batch", "## Speed\n\nA batch", "21: a comment must"),
