@@ -5,8 +5,8 @@ INSTALL = $(RUN) pip install --quiet --disable-pip-version-check -r requirements
 
 # On Linux, glibc gives large arrays back to the system as soon as they are free, and the next step
 # of training waits for the same memory again, page by page. So it keeps up to 1 GiB.
-export MALLOC_MMAP_THRESHOLD_ ?= 1073741824
-export MALLOC_TRIM_THRESHOLD_ ?= 1073741824
+notebook notebooks lab: export MALLOC_MMAP_THRESHOLD_ ?= 1073741824
+notebook notebooks lab: export MALLOC_TRIM_THRESHOLD_ ?= 1073741824
 
 .PHONY: notebook notebooks test test-jax test-browser lint bench lab upgrade clean
 

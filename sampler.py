@@ -19,8 +19,8 @@ from model import PIXELS, NextImagePredictor, check_context, check_count, feed_b
 from painter import Painter
 
 STEPS = 10  # from noise to code
-UNGUIDED = 5  # of those: early on, guidance only costs variety (Kynkäänniemi et al., 2024)
-TEMPERATURE = 1.09  # of the noise: guided draws would vary too little without
+UNGUIDED = 5  # of those: early, guidance costs variety for little (Kynkäänniemi et al., 2024)
+TEMPERATURE = 1.09  # of the noise: with less, draws leave out more of what people write
 PAINTED = 8  # images of a batch that the painter learns from: each has 784 pixels to teach
 BLUR = 0.1  # noise in the codes that it learns from: drawn codes are never quite those of an image
 
@@ -193,7 +193,7 @@ class NextImageSampler(keras.Model):
             n: Draws for each sequence; by default one, without an axis for it.
             guidance: How much to exaggerate, in the last five of ten steps,
                 what distinguishes this context from none; 1: not at all. More
-                makes digits plainer; beyond some 1.8, it also takes them away
+                makes digits plainer; beyond some 1.6, it also takes them away
                 from how real ones look, as a crowd (Ho and Salimans, 2022:
                 Classifier-free diffusion guidance).
             seed: Integer for reproducible draws, or a generator to take the
