@@ -1,19 +1,16 @@
-"""The reader: a digit classifier, trained once and shipped, that reads what an image shows.
+"""The digit classifier: reads which digit an image shows, so that answers can be scored.
 
-It has seen the training images of MNIST only, and averages of them, because a
-predictor's answers are averages. `python classifier.py` trains it again and
-writes `models/digit_classifier.keras`.
+It ships in `models/`. It was trained on MNIST's training images, and on averages
+of them, because a predictor's answers are averages.
 """
 
 import functools
-import itertools
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from data import SIDE, flatten, load_mnist
-from model import without_optimizer
+from data import SIDE, flatten
 
 SHIPPED = Path(__file__).parent / "models" / "digit_classifier.keras"
 
@@ -33,109 +30,118 @@ def digit_classifier() -> keras.Model:
     return keras.saving.load_model(SHIPPED)
 
 
-def read_digits(images: np.ndarray) -> np.ndarray:
-    """Reads the digit that each image shows, with the shipped classifier.
+@functools.cache
+def _features_and_probabilities() -> keras.Model:
+    classifier = digit_classifier()
+    *_, hidden, _, last = classifier.layers  # between the two is dropout
+    return keras.Model(classifier.inputs, [hidden.output, last.output])
+
+
+def classify(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the shipped classifier sees in images, in its last hidden layer and at its end.
 
     Args:
         images: `(..., 28, 28)`, `uint8` or float in [0, 1].
 
     Returns:
-        Digits, `int (...)`.
+        Features `float32 (..., 64)`, and probabilities of the digits
+        `float32 (..., 10)`, summing to 1.
 
     Raises:
-        ValueError: Another shape or dtype, NaN, or values out of range.
+        ValueError: No image, another shape or dtype, NaN, or values out of range.
 
     Example:
 
-    >>> (read_digits(x_test) == y_test).mean()
-    0.9945
+    >>> features, probabilities = classify(x_test)
     """
-    return digit_probabilities(images).argmax(axis=-1)
+    pixels = flatten(images)
+    if not pixels.size:
+        raise ValueError(f"images have shape {np.shape(images)}; expected at least one")
+    answers = _features_and_probabilities().predict(
+        pixels.reshape(-1, SIDE, SIDE), batch_size=1_000, verbose=0
+    )
+    return tuple(answer.reshape(*pixels.shape[:-1], -1) for answer in answers)
 
 
 def digit_probabilities(images: np.ndarray) -> np.ndarray:
     """The shipped classifier's probability of each digit, for each image.
 
-    The largest tells a guess from an answer: a prediction that mixes two
-    digits, or none, gets less than one that shows a digit plainly.
+    The largest says how sure it is: of an image that mixes two digits it is
+    smaller than of one that shows a digit plainly.
 
     Args:
-        images: `(..., 28, 28)`, `uint8` or float in [0, 1].
+        images: As for `classify`.
 
     Returns:
         `float32 (..., 10)`, summing to 1.
-
-    Raises:
-        ValueError: Another shape or dtype, NaN, or values out of range.
 
     Example:
 
     >>> digit_probabilities(model.predict_next(images)).max(axis=-1)  # confidence, (n,)
     """
-    flat = flatten(images)
-    pixels = flat.reshape(-1, SIDE, SIDE)
-    probabilities = digit_classifier().predict(pixels, batch_size=1_000, verbose=0)
-    return probabilities.reshape(*flat.shape[:-1], 10)
+    return classify(images)[1]
 
 
-def build_classifier() -> keras.Model:
-    """A small convolutional network, untrained: what `digit_classifier` was before its training.
-
-    Returns:
-        A `keras.Sequential` as `digit_classifier` describes it.
-    """
-    layers = keras.layers
-    seeds = itertools.count()  # of its own: the judge must not depend on what ran before it
-
-    def weights() -> dict:
-        return {
-            "kernel_initializer": keras.initializers.GlorotUniform(seed=next(seeds)),
-            "use_bias": False,
-        }
-
-    blocks = []
-    for filters in (24, 48):
-        blocks += [
-            layers.Conv2D(filters, 5, **weights()),
-            layers.MaxPooling2D(),
-            layers.BatchNormalization(),
-            layers.ReLU(),
-        ]
-    return keras.Sequential(
-        [
-            keras.Input((SIDE, SIDE)),
-            layers.Reshape((SIDE, SIDE, 1)),
-            *blocks,
-            layers.Flatten(),
-            layers.Dropout(0.5, seed=next(seeds)),
-            layers.Dense(64, **weights()),
-            layers.BatchNormalization(),
-            layers.ReLU(),
-            layers.Dropout(0.2, seed=next(seeds)),
-            layers.Dense(10, activation="softmax", **weights()),
-        ],
-        name="digit_classifier",
-    )
-
-
-def train_classifier(
-    classifier: keras.Model, images: np.ndarray, labels: np.ndarray, epochs: int = 5
-) -> None:
-    """Trains on images, and on averages of images of the same digit.
-
-    A classifier that knows sharp digits only can read every average as a 1.
+def read_digits(images: np.ndarray) -> np.ndarray:
+    """Reads the digit that each image shows, with the shipped classifier.
 
     Args:
-        classifier: From `build_classifier`.
+        images: As for `classify`.
+
+    Returns:
+        Digits, `int (...)`.
+
+    Example:
+
+    >>> (read_digits(x_test) == y_test).mean()
+    0.9935
+    """
+    return digit_probabilities(images).argmax(axis=-1)
+
+
+def train_classifier(images: np.ndarray, labels: np.ndarray, epochs: int = 5) -> keras.Model:
+    """Trains a small convolutional network on images, and on averages of images of one digit.
+
+    A classifier that knows sharp digits only may read every average as a 1. Sets
+    Keras' global seeds.
+
+    Args:
         images: `uint8 (n, 28, 28)`.
         labels: The digit of each image, integers `(n,)`.
         epochs: How often to show every image.
 
+    Returns:
+        A compiled `keras.Sequential` as `digit_classifier` describes it.
+
     Example:
 
-    >>> classifier = build_classifier()
-    >>> train_classifier(classifier, x_train, y_train)
+    >>> classifier = train_classifier(x_train, y_train)
     """
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    classifier = keras.Sequential(
+        [
+            keras.Input((SIDE, SIDE)),
+            layers.Reshape((SIDE, SIDE, 1)),
+            layers.Conv2D(24, 5, use_bias=False),
+            layers.MaxPooling2D(),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.Conv2D(48, 5, use_bias=False),
+            layers.MaxPooling2D(),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.Flatten(),
+            layers.Dropout(0.5),
+            layers.Dense(64, use_bias=False),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.Dropout(0.2),
+            layers.Dense(10, activation="softmax", use_bias=False),
+        ],
+        name="digit_classifier",
+    )
+
     batch_size = 128
     steps, soft = len(images) // batch_size, batch_size // 4
     rng = np.random.default_rng(0)
@@ -153,12 +159,4 @@ def train_classifier(
     rate = keras.optimizers.schedules.CosineDecay(3e-3, epochs * steps)
     classifier.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
     classifier.fit(batches(), steps_per_epoch=steps, epochs=epochs, shuffle=False, verbose=2)
-
-
-if __name__ == "__main__":
-    trained = build_classifier()
-    (images, labels), (test_images, test_labels) = load_mnist()
-    train_classifier(trained, images, labels)
-    without_optimizer(trained).save(SHIPPED)
-    right = (read_digits(test_images) == test_labels).mean()
-    print(f"Wrote {SHIPPED.name}, which reads {right:.2%} of the test images correctly.")
+    return classifier

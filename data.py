@@ -1,8 +1,4 @@
-"""The digits: the MNIST images and labels, read from the shipped file and checked, and flattened.
-
-`load_mnist()` needs no network. It answers in the convention of
-`keras.datasets.mnist.load_data`, so either can stand in for the other.
-"""
+"""The digits: MNIST's images and labels, read from the shipped file and checked."""
 
 import hashlib
 import os
@@ -12,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 SIDE = 28  # images are SIDE x SIDE pixels
+PIXELS = SIDE * SIDE
 SHIPPED = Path(__file__).parent / "datasets" / "mnist.npz"
 SHIPPED_SHA256 = "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"
 MOST_BYTES = 2**30  # unpacked; MNIST has 55 million, and a small file can claim any number
@@ -20,13 +17,12 @@ Split = tuple[np.ndarray, np.ndarray]
 
 
 def load_mnist(path: str | os.PathLike | None = None) -> tuple[Split, Split]:
-    """Loads the MNIST digits as training and test splits.
+    """Loads MNIST, in the form of `keras.datasets.mnist.load_data`, without a network.
 
     Args:
-        path: An `.npz` file holding `x_train`, `y_train`, `x_test` and
-            `y_test`, as `keras.datasets.mnist` writes it. By default the file
-            shipped in `datasets/`; where that is absent (this module was
-            copied elsewhere), Keras' own download.
+        path: An `.npz` file with `x_train`, `y_train`, `x_test` and `y_test`.
+            By default the file shipped in `datasets/`; where that is absent
+            (this module was copied elsewhere), Keras' own download.
 
     Returns:
         `(x_train, y_train), (x_test, y_test)`: images `uint8 (n, 28, 28)`,
@@ -34,10 +30,8 @@ def load_mnist(path: str | os.PathLike | None = None) -> tuple[Split, Split]:
 
     Raises:
         FileNotFoundError: `path` is not there.
-        ValueError: The file is not what it should be: unreadable, a key
-            missing, more than a gigabyte, a wrong shape or dtype, labels outside 0 to 9, counts
-            that differ, a digit without an image, or, for the shipped file, a
-            wrong SHA-256. The message names the file and the fault.
+        ValueError: The file is not MNIST or like it. The message names the
+            file and the fault.
 
     Example:
 
@@ -73,9 +67,9 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             missing = [key for key in keys if key not in archive.files]
             if not missing:
-                size = sum(archive.zip.getinfo(f"{key}.npy").file_size for key in keys)
+                size = sum(member.file_size for member in archive.zip.infolist())
                 if size > MOST_BYTES:
-                    raise ValueError(f"its arrays unpack to {size:,} bytes")
+                    raise ValueError(f"it unpacks to {size:,} bytes")
                 return {key: archive[key] for key in keys}
     except Exception as error:  # zipfile, zlib, struct and NumPy each raise their own kinds
         raise ValueError(f"{path}: not a readable .npz file of plain arrays: {error}") from error
@@ -125,10 +119,10 @@ def flatten(images: ArrayLike) -> np.ndarray:
     except ValueError as error:  # a list of images that differ in size
         raise ValueError(f"images differ in shape; expected (..., {SIDE}, {SIDE})") from error
     if images.shape[-2:] == (SIDE, SIDE):
-        images = images.reshape(*images.shape[:-2], SIDE * SIDE)
-    if images.ndim == 0 or images.shape[-1] != SIDE * SIDE:
+        images = images.reshape(*images.shape[:-2], PIXELS)
+    if images.ndim == 0 or images.shape[-1] != PIXELS:
         raise ValueError(
-            f"images have shape {images.shape}; expected (..., {SIDE}, {SIDE}) or (..., {SIDE**2})"
+            f"images have shape {images.shape}; expected (..., {SIDE}, {SIDE}) or (..., {PIXELS})"
         )
     if images.dtype.kind not in "iuf":
         raise ValueError(
@@ -146,3 +140,9 @@ def flatten(images: ArrayLike) -> np.ndarray:
             f"expected values in [0, {white}] without NaN"
         )
     return np.divide(images, np.float32(white), dtype=np.float32)
+
+
+def check_count(value: int, name: str) -> None:
+    """Raises a `ValueError` where a number of things is not an integer of at least 1."""
+    if not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} is {value!r}; expected an integer of at least 1")

@@ -1,10 +1,9 @@
-"""How good is it: errors beside the best possible one, and right digits, read by a classifier.
+"""How good is a predictor: its error beside the best possible one, and its accuracy.
 
-Sequences are drawn independently, so no predictor that has seen only the
-training images can beat, but by chance, the mean training image of the right
-digit: the floor. Whether an answer shows the right digit is for the digit
-classifier to say. Floor and classifier are made from the shipped MNIST,
-whatever is evaluated.
+Sequences are drawn independently. No predictor that has seen only the training
+images can beat the mean training image of the right digit, but for chance and
+for what test images have in common: that error is the floor. The digit
+classifier says which digit an answer shows.
 """
 
 import functools
@@ -13,10 +12,9 @@ import keras
 import numpy as np
 
 from classifier import read_digits
-from data import SIDE, load_mnist
-from model import generate
+from data import SIDE, flatten, load_mnist
+from model import check_predictions, generate
 from preprocessing import DigitSequences, follow_windows
-from style import STYLE, style_features
 
 
 def digit_means() -> np.ndarray:
@@ -48,23 +46,42 @@ def mean_image_floor(targets: np.ndarray, digits: np.ndarray) -> dict:
     """The error of answering every sequence with the mean training image of the right digit.
 
     Args:
-        targets: `float32 (n, 28, 28)` in [0, 1].
-        digits: The digit of each target, integers `(n,)`.
+        targets: `(n, 28, 28)`, `uint8` or float in [0, 1].
+        digits: The digit of each target, integers `(n,)` in 0 to 9.
 
     Returns:
         `"overall"`: mean squared error per pixel, and `"per_digit"`: the same
         for each digit that occurs, `{digit: error}`.
+
+    Raises:
+        ValueError: Another shape, dtype or range, or no targets.
 
     Example:
 
     >>> mean_image_floor(targets, digits[:, -1])["overall"]
     0.0537
     """
-    errors = np.square(targets - digit_means()[digits]).mean(axis=(1, 2))
+    pixels, digits = flatten(targets), np.asarray(digits)
+    if (
+        digits.dtype.kind not in "iu"
+        or digits.shape != pixels.shape[:-1]
+        or digits.ndim != 1
+        or not digits.size
+        or not (digits.min() >= 0 and digits.max() <= 9)
+    ):
+        raise ValueError(
+            f"digits are {digits.dtype} {digits.shape} for targets {np.shape(targets)}; "
+            "expected integers (n,) in 0 to 9"
+        )
+    errors = _errors(digit_means()[digits], pixels.reshape(-1, SIDE, SIDE))
     return {
         "overall": float(errors.mean()),
         "per_digit": {int(d): float(errors[digits == d].mean()) for d in np.unique(digits)},
     }
+
+
+def _errors(images: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    return np.square(images - targets).mean(axis=(1, 2))  # (n,)
 
 
 def evaluate(model: keras.Model, test: DigitSequences, n: int = 6_000) -> dict:
@@ -77,34 +94,30 @@ def evaluate(model: keras.Model, test: DigitSequences, n: int = 6_000) -> dict:
         n: How many of them to draw.
 
     Returns:
-        `"mse"`: mean squared error per pixel, of answers cut off at black and
-        white; `"floor"`: that of the mean image of the right digit on the same
-        targets; `"ratio"`: the first over the second; `"right"`: share of
-        predictions that show the right digit, in [0, 1]; `"windows"`: mse,
-        floor, ratio and right for each window, `{(0, 1, 2, 3, 4): {...}, ...}`.
+        `"mse"`: mean squared error per pixel, of answers cut off at 0 and 1;
+        `"floor"`: that of the mean image of the right digit on the same
+        targets; `"ratio"`: the first over the second; `"accuracy"`: share of
+        answers that show the right digit, in [0, 1]; `"windows"`: the same
+        four for each window, `{(0, 1, 2, 3, 4): {...}, ...}`.
 
     Raises:
-        ValueError: `n` is below 1.
+        ValueError: `n` is not an integer of at least 1, or the model predicts
+            another shape, or NaN.
 
     Example:
 
-    >>> evaluate(model, test)["right"]
+    >>> evaluate(model, test)["accuracy"]
     0.9998
     """
     inputs, targets, digits = test.sample(n)
-    predictions = np.clip(model.predict(inputs, batch_size=1_000, verbose=0), 0, 1)
-    errors = np.square(predictions - targets).mean(axis=(1, 2))
-    floors = np.square(digit_means()[digits[:, -1]] - targets).mean(axis=(1, 2))
-    right = read_digits(predictions) == digits[:, -1]
+    predictions = check_predictions(model.predict(inputs, batch_size=1_000, verbose=0), n)
+    errors, floors = _errors(predictions, targets), _errors(digit_means()[digits[:, -1]], targets)
+    correct = read_digits(predictions) == digits[:, -1]
 
     def summary(rows) -> dict:
         mse, floor = float(errors[rows].mean()), float(floors[rows].mean())
-        return {
-            "mse": mse,
-            "floor": floor,
-            "ratio": mse / floor,
-            "right": float(right[rows].mean()),
-        }
+        accuracy = float(correct[rows].mean())
+        return {"mse": mse, "floor": floor, "ratio": mse / floor, "accuracy": accuracy}
 
     windows = {
         tuple(window.tolist()): summary((digits == window).all(axis=1))
@@ -127,51 +140,42 @@ def evaluate_chains(
         **arguments: For a sampler's `generate`, such as `seed`.
 
     Returns:
-        `"steps"`: share of chains showing the right digit at each step,
-        `float (steps,)`; `"chains"`: share of chains right at every step;
-        `"errors"`: expected squared error per pixel at each step, against a
-        random training image of the right digit, `float (steps,)`.
+        `"step_accuracy"`: share of chains that show the right digit at each
+        step, `float (steps,)`; `"chain_accuracy"`: share of those that do at
+        every step; `"errors"`: expected squared error per pixel at each step,
+        against a random training image of the right digit, `float (steps,)`.
 
     Raises:
-        ValueError: `steps` or `n` is below 1, or the table of windows cannot be
+        ValueError: `steps` or `n` is not an integer of at least 1, the model
+            predicts another shape, or NaN, or the table of windows cannot be
             followed for so long, or has the same context with two successors.
 
     Example:
 
-    >>> evaluate_chains(model, test, steps=6)["chains"]
+    >>> evaluate_chains(model, test, steps=6)["chain_accuracy"]
     0.999
     """
-    starts, expected = _chain_starts(test, steps, n)
+    starts, expected = chain_starts(test, steps, n)
     length = test.windows.shape[1] - 1
-    if arguments.get("seed") is not None:  # one stream of noise, from the first block to the last
+    if arguments.get("seed") is not None:  # one stream of noise for all steps
         arguments["seed"] = np.random.default_rng(arguments["seed"])
     context = starts.sample(n)[0].reshape(n, length, SIDE, SIDE)
     means, variances = _digit_statistics()
-    right, errors = np.empty((n, steps), bool), np.empty(steps)
-    # In blocks of steps, each from the last images of the one before: a thousand chains of a
-    # thousand images would not fit into memory at once.
-    for start in range(0, steps, 100):
-        wanted = expected[:, start : min(start + 100, steps)]
-        images = _generate(model, context, wanted.shape[1], **arguments)
-        right[:, start : start + 100] = read_digits(images) == wanted
-        for step, (drawn, digit) in enumerate(zip(images.swapaxes(0, 1), wanted.T, strict=True)):
-            excess = np.square(drawn - means[digit]).mean(axis=(1, 2))
-            errors[start + step] = (excess + variances[digit]).mean()
-        context = np.concatenate([context, images[:, -length:]], axis=1)[:, -length:]
+    go_on = getattr(model, "generate", functools.partial(generate, model))  # a sampler has its own
+    correct, errors = np.empty((n, steps), bool), np.empty(steps)
+    for step, digits in enumerate(expected.T):
+        images = go_on(context, 1, **arguments)  # (n, 1, 28, 28)
+        correct[:, step] = read_digits(images[:, 0]) == digits
+        errors[step] = (_errors(images[:, 0], means[digits]) + variances[digits]).mean()
+        context = np.concatenate([context[:, 1:], images], axis=1)
     return {
-        "steps": right.mean(axis=0),
-        "chains": float(right.all(axis=1).mean()),
+        "step_accuracy": correct.mean(axis=0),
+        "chain_accuracy": float(correct.all(axis=1).mean()),
         "errors": errors,
     }
 
 
-def _generate(model: keras.Model, images: np.ndarray, steps: int, **arguments) -> np.ndarray:
-    """With the model's own way to go on, a sampler's, or as any predictor does."""
-    go_on = getattr(model, "generate", functools.partial(generate, model))
-    return go_on(images, steps, **arguments)
-
-
-def _chain_starts(test: DigitSequences, steps: int, n: int) -> tuple[DigitSequences, np.ndarray]:
+def chain_starts(test: DigitSequences, steps: int, n: int) -> tuple[DigitSequences, np.ndarray]:
     """Sequences from where chains of `steps` can start, and the digits `(n, steps)` to expect."""
     chains = follow_windows(test.windows, steps)  # (m, t + steps)
     length = test.windows.shape[1] - 1
@@ -179,43 +183,3 @@ def _chain_starts(test: DigitSequences, steps: int, n: int) -> tuple[DigitSequen
     digits, _ = starts.draw(n)
     rows = (digits[:, None] == chains[None, :, : length + 1]).all(axis=2).argmax(axis=1)
     return starts, chains[rows, length:]
-
-
-def style_agreement(
-    model: keras.Model, test: DigitSequences, steps: int = 1, n: int = 6_000, **arguments
-) -> dict:
-    """Measures whether a model writes on in the hand that it has read.
-
-    Args:
-        model: A trained predictor, as for `evaluate`, or a sampler.
-        test: Sequences of test images, with `pairing="style"`.
-        steps: Images to generate from each context; 1 for single predictions.
-        n: Sequences to draw.
-        **arguments: For a sampler's `generate`, such as `seed`.
-
-    Returns:
-        For each feature in `style.STYLE` the correlation between that of the
-        generated image and the mean of the four inputs, within each digit and
-        averaged over the digits, at each step: `float (steps,)`.
-
-    Raises:
-        ValueError: As for `evaluate_chains`.
-
-    Example:
-
-    >>> style_agreement(model, test)["slant"]
-    array([0.995])
-    """
-    starts, expected = _chain_starts(test, steps, n)
-    _, indices = starts.draw(n)
-    read = style_features(test.images, test.labels)[indices[:, :-1]].mean(axis=1)  # (n, 3)
-    written = _generate(model, starts.sample(n)[0], steps, **arguments)
-    agreement = np.empty((3, steps))
-    for step in range(steps):
-        features = style_features(written[:, step])
-        of_digit = [expected[:, step] == digit for digit in np.unique(expected[:, step])]
-        for feature in range(3):
-            agreement[feature, step] = np.mean(
-                [np.corrcoef(features[d, feature], read[d, feature])[0, 1] for d in of_digit]
-            )
-    return dict(zip(STYLE, agreement, strict=True))

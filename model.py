@@ -11,10 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
-from data import SIDE, flatten
-from preprocessing import DigitSequences
-
-PIXELS = SIDE * SIDE
+from data import PIXELS, SIDE, check_count, flatten
 
 
 @keras.saving.register_keras_serializable(package="next_image")
@@ -61,12 +58,12 @@ def make_optimizer(
     peaks = {"sgd": 0.3, "rmsprop": 1e-3, "adam": 4e-3}
     if name not in peaks:
         raise ValueError(f"optimizer is {name!r}; expected one of {', '.join(map(repr, peaks))}")
-    if steps is not None and steps < 1:
-        raise ValueError(f"steps is {steps}; expected at least 1, or None")
+    if steps is not None:
+        check_count(steps, "steps")
     peak = peaks[name] if learning_rate is None else learning_rate
     if not isinstance(peak, int | float | np.number) or not 0 < peak < np.inf:
         raise ValueError(f"learning_rate is {peak}; expected a positive number")
-    rate = keras.optimizers.schedules.CosineDecay(peak, steps) if steps else peak
+    rate = keras.optimizers.schedules.CosineDecay(float(peak), steps) if steps else float(peak)
     if name == "sgd":
         return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, clipnorm=1.0)
     return {"rmsprop": keras.optimizers.RMSprop, "adam": keras.optimizers.Adam}[name](rate)
@@ -80,8 +77,7 @@ class NextImagePredictor(keras.Sequential):
     `save` and callbacks work unchanged. Under any loss that is smallest at the
     mean, its answer is the mean of all the images that could follow, hence soft.
 
-    `keras.models.clone_model` makes a plain `Sequential` of it, with new weights;
-    `generate(model, images, steps)` takes that as well.
+    Import this class before `keras.saving.load_model` reads one from a file.
 
     Args:
         length: Images in the context; `None` for contexts of any length.
@@ -110,10 +106,12 @@ class NextImagePredictor(keras.Sequential):
         units: tuple[int, int] = (128, 128),
         name: str | None = None,
     ):
-        if length is not None and length < 1:
-            raise ValueError(f"length is {length}; expected at least 1 image, or None")
-        if len(units) != 2 or min(units) < 1:
-            raise ValueError(f"units are {units}; expected two widths of at least 1")
+        if length is not None:
+            check_count(length, "length")
+        if len(units) != 2:
+            raise ValueError(f"units are {units}; expected two widths")
+        for width in units:
+            check_count(width, "a width in units")
         # Unrolled, four steps of a loop become one plain graph, which trains faster.
         unroll = length is not None
         super().__init__(
@@ -126,14 +124,20 @@ class NextImagePredictor(keras.Sequential):
             ],
             name=name,
         )
-        self.length, self.units = length, tuple(units)
-
-    def get_config(self) -> dict:
-        return {"length": self.length, "units": self.units, "name": self.name}
 
     @classmethod
     def from_config(cls, config: dict, custom_objects: dict | None = None) -> "NextImagePredictor":
-        return cls(**config)
+        # The config is that of any `Sequential`, so a predictor comes back as it was saved, with
+        # layers added, taken away, frozen or quantised.
+        saved = keras.Sequential.from_config(config, custom_objects)
+        model = cls.__new__(cls)
+        keras.Sequential.__init__(model, [*saved.inputs, *saved.layers], name=saved.name)
+        return model
+
+    @property
+    def length(self) -> int | None:
+        """Images in the context; `None` for any number."""
+        return self.input_shape[1]
 
     def adapt(self, mean_target: ArrayLike) -> None:
         """Starts the output at the mean target image, as the function `adapt` says."""
@@ -252,101 +256,40 @@ def generate(model: keras.Model, images: ArrayLike, steps: int) -> np.ndarray:
     length = getattr(model, "input_shape", (None, None))[1]
     context, single = check_context(images, length)  # (n, t, 784)
 
-    def answer(context: np.ndarray) -> np.ndarray:
+    def predict(context: np.ndarray) -> np.ndarray:
         # Not `predict`, which is made for data sets, not loops.
-        return np.clip(model.predict_on_batch(context), 0, 1)
+        return check_predictions(model.predict_on_batch(context), len(context))
 
-    chains = feed_back(answer, context, steps)
+    chains = feed_back(predict, context, steps)
     return chains[0] if single else chains
 
 
-def train_predictor(
-    sequences: DigitSequences,
-    steps: int,
-    optimizer: str | keras.optimizers.Optimizer = "adam",
-    batch_size: int = 256,
-    seed: int = 0,
-    build: Callable[[int], keras.Model] = NextImagePredictor,
-) -> keras.Model:
-    """A new predictor, trained as `main.ipynb` does it. Sets Keras' global seeds.
-
-    Args:
-        sequences: What to train on; their windows say how long a context is.
-        steps: Batches to train on, over which the learning rate falls to zero.
-        optimizer: A name, as for `make_optimizer`, or an optimizer, which
-            keeps its own learning rate.
-        batch_size: Sequences in a batch.
-        seed: Of the weights; the sequences have their own.
-        build: Makes the network, given the images in a context; by default
-            ours. Any Keras model will do that ends as `adapt` asks.
-
-    Returns:
-        The predictor.
+def check_predictions(predictions: np.ndarray, n: int) -> np.ndarray:
+    """Checks what a model predicts for `n` contexts, and cuts it off at 0 and 1.
 
     Raises:
-        ValueError: As for `make_optimizer`, `adapt` or `DigitSequences.batches`.
-
-    Example:
-
-    >>> model = train_predictor(train, steps=1_200)
+        ValueError: Another shape than `(n, 28, 28)`, or NaN.
     """
-    keras.utils.set_random_seed(seed)
-    length = sequences.windows.shape[1] - 1
-    model = build(length)
-    if not model.built:  # a subclass of `keras.Model` gets its weights when it is first called
-        model(np.zeros((1, length, PIXELS), "float32"))
-    adapt(model, sequences.mean_target())
-    model.compile(
-        make_optimizer(optimizer, steps) if isinstance(optimizer, str) else optimizer,
-        loss=summed_squared_error,
-        jit_compile=keras.backend.backend() != "torch",  # there, it was not tried
-    )
-    model.fit(sequences.batches(batch_size), steps_per_epoch=steps, shuffle=False, verbose=0)
-    return model
-
-
-def without_optimizer(model: keras.Model, bits: int = 10) -> keras.Model:
-    """A copy to keep: not compiled, so without the optimizer's state, two thirds of a file.
-
-    Weights stay `float32`, but are rounded. A compressed archive, or a
-    repository, keeps them in two thirds of the space, and with 10 bits a predictor's
-    answers differ by less than one of 255 levels of grey.
-
-    Args:
-        model: Any model that its config describes, a predictor or sampler.
-        bits: Binary digits to keep after the first: 10 are as precise as
-            `float16`, 7 as `bfloat16`, which is enough for a sampler.
-
-    Returns:
-        A model of the same class with the same weights, but for the rounding.
-
-    Example:
-
-    >>> without_optimizer(model).save("next_image.keras")
-    """
-    copy = type(model).from_config(model.get_config())
-    rounded = []
-    for weights in model.get_weights():
-        if weights.dtype.kind == "f":  # not the state of a random generator
-            parts, exponents = np.frexp(weights)  # 0.5 to 1, and powers of two
-            scale = 2.0 ** (bits + 1)
-            weights = np.ldexp(np.round(parts * scale) / scale, exponents).astype(weights.dtype)
-        rounded.append(weights)
-    copy.set_weights(rounded)
-    return copy
+    predictions = np.asarray(predictions)
+    if predictions.shape != (n, SIDE, SIDE) or np.isnan(predictions).any():
+        raise ValueError(
+            f"the model predicts {predictions.dtype} {predictions.shape}; "
+            f"expected ({n}, {SIDE}, {SIDE}) without NaN"
+        )
+    return predictions.clip(0, 1)
 
 
 def feed_back(
-    answer: Callable[[np.ndarray], np.ndarray], context: np.ndarray, steps: int
+    predict: Callable[[np.ndarray], np.ndarray], context: np.ndarray, steps: int
 ) -> np.ndarray:
-    """Appends each answer `(n, 28, 28)` to the context `(n, t, 784)` of the next.
+    """Appends each prediction `(n, 28, 28)` to the context `(n, t, 784)` of the next.
 
     Returns:
-        The answers, `float32 (n, steps, 28, 28)`, whatever the model's precision.
+        The predictions, `float32 (n, steps, 28, 28)`, whatever the model's precision.
     """
     chain = []
     for _ in range(steps):
-        chain.append(answer(context))
+        chain.append(predict(context))
         context = np.concatenate([context[:, 1:], chain[-1].reshape(-1, 1, PIXELS)], axis=1)
     return np.stack(chain, axis=1).astype("float32", copy=False)
 
@@ -366,9 +309,3 @@ def check_context(images: ArrayLike, length: int | None) -> tuple[np.ndarray, bo
             f"or (n, {length}, {SIDE}, {SIDE}), or the same flattened to {PIXELS}"
         )
     return (context[None] if single else context), single
-
-
-def check_count(value: int, what: str) -> None:
-    """Raises a `ValueError` where a number of things is not an integer of at least 1."""
-    if not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{what} is {value}; expected an integer of at least 1")

@@ -1,0 +1,221 @@
+"""Training: the whole recipe in one call, and runs that go on after an interruption.
+
+A run that was stopped or killed needs the model and its optimizer as they were
+after the last whole epoch. The data need no backup: batch 1,000 of a stream is
+the same whenever it is asked for.
+"""
+
+import functools
+import os
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from data import PIXELS, SIDE, check_count
+from model import NextImagePredictor, adapt, make_optimizer, summed_squared_error
+from preprocessing import DigitSequences
+
+
+def train_predictor(
+    sequences: DigitSequences,
+    steps: int,
+    optimizer: str | keras.optimizers.Optimizer = "adam",
+    batch_size: int = 256,
+    seed: int = 0,
+    build: Callable[[int], keras.Model] = NextImagePredictor,
+) -> keras.Model:
+    """Trains a new predictor as `main.ipynb` does. Sets Keras' global seeds.
+
+    Args:
+        sequences: What to train on; their windows say how long a context is.
+        steps: Batches to train on, over which the learning rate falls to zero.
+        optimizer: A name, as for `make_optimizer`, or an optimizer, which
+            keeps its own learning rate.
+        batch_size: Sequences in a batch.
+        seed: Of the weights; the sequences have their own.
+        build: Makes the network, given the number of images in a context. Any
+            Keras model will do that ends as `adapt` asks.
+
+    Returns:
+        The predictor.
+
+    Raises:
+        ValueError: `steps` is not an integer of at least 1; or as for
+            `make_optimizer`, `adapt` or `DigitSequences.batches`.
+
+    Example:
+
+    >>> model = train_predictor(train, steps=1_200)
+    """
+    check_count(steps, "steps")
+    stream = sequences.batches(batch_size)
+    keras.utils.set_random_seed(seed)
+    length = sequences.windows.shape[1] - 1
+    model = build(length)
+    if not model.built:  # a subclass of `keras.Model` gets its weights when it is first called
+        model(np.zeros((1, length, PIXELS), "float32"))
+    adapt(model, sequences.mean_target())
+    model.compile(
+        make_optimizer(optimizer, steps) if isinstance(optimizer, str) else optimizer,
+        loss=summed_squared_error,
+        jit_compile=keras.backend.backend() != "torch",  # there, it was not tried
+    )
+    model.fit(stream, steps_per_epoch=steps, shuffle=False, verbose=0)
+    return model
+
+
+def resumable_fit(
+    model: keras.Model,
+    sequences: DigitSequences,
+    folder: str | os.PathLike,
+    *,
+    epochs: int,
+    steps_per_epoch: int,
+    batch_size: int = 256,
+    shard: tuple[int, int] = (0, 1),
+    callbacks: list[keras.callbacks.Callback] | None = None,
+    **kwargs,
+) -> keras.callbacks.History:
+    """Trains on a stream of batches; called again, goes on after the last whole epoch.
+
+    A run that was interrupted ends with the same weights as one that was not,
+    where the backend computes the same bits twice. (TensorFlow does after
+    `tf.config.experimental.enable_op_determinism()`, which needs
+    `jit_compile=False` in `compile`.) To train anew, take another folder.
+
+    Args:
+        model: A compiled model, a predictor or sampler, in the state in which
+            training starts.
+        sequences: What to train on, with a `seed`: without one, every call
+            draws others.
+        folder: Where to keep `model.keras`, the model after the last whole
+            epoch, of this process alone; made if it isn't there.
+        epochs: Epochs in all, those before an interruption included. If they
+            are done, the model is only loaded.
+        steps_per_epoch: Batches in an epoch, the same in every call.
+        batch_size: Sequences in a batch, the same in every call.
+        shard: As for `DigitSequences.batches`.
+        callbacks: More callbacks, which run after the model is saved. What they
+            remember is not kept: a run that `EarlyStopping` ended goes on.
+        **kwargs: As for `keras.Model.fit`, such as `validation_data`.
+
+    Returns:
+        The history of the epochs that this call has trained.
+
+    Raises:
+        ValueError: A number of epochs or steps that is not an integer of at
+            least 1; as for `DigitSequences.batches`; or `folder` has a
+            `model.keras` that this function did not save.
+
+    Example:
+
+    >>> history = resumable_fit(model, train, "runs/adam", epochs=12, steps_per_epoch=100)
+    """
+    check_count(epochs, "epochs")
+    check_count(steps_per_epoch, "steps_per_epoch")
+    done = epochs_done(folder)
+    stream = _stream(sequences, batch_size, done * steps_per_epoch, shard)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return model.fit(
+        stream,
+        steps_per_epoch=steps_per_epoch,
+        epochs=epochs,
+        initial_epoch=done,
+        shuffle=False,  # the stream is random already
+        callbacks=[_Checkpoint(Path(folder), done, sequences.seed), *(callbacks or [])],
+        **kwargs,
+    )
+
+
+def epochs_done(folder: str | os.PathLike) -> int:
+    """How many epochs `resumable_fit` has finished in a folder; 0 if it has not been there.
+
+    Args:
+        folder: As for `resumable_fit`.
+
+    Returns:
+        The number of whole epochs.
+
+    Raises:
+        ValueError: It has a `model.keras` that `resumable_fit` did not save.
+
+    Example:
+
+    >>> epochs_done("runs/adam")
+    12
+    """
+    path = Path(folder) / "model.keras"
+    if not path.exists():
+        return 0
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return int(archive.comment)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} was not saved by resumable_fit; take another folder") from error
+
+
+class _Checkpoint(keras.callbacks.Callback):
+    """Loads the last whole epoch and saves each new one.
+
+    `keras.callbacks.BackupAndRestore` keeps weights and epoch in two files, and a run that is
+    killed between the two comes back with one epoch's weights under another's number.
+    """
+
+    def __init__(self, folder: Path, done: int, seed: int):
+        super().__init__()
+        self.path, self.unfinished = folder / "model.keras", folder / "unfinished.keras"
+        self.done, self.seed = done, seed
+        self.unfinished.touch()  # a folder that can't be written to is found out before training
+
+    def on_train_begin(self, logs=None):
+        if self.done:
+            optimizer = self.model.optimizer
+            if not optimizer.built:  # its state would have no place to go to
+                optimizer.build(self.model.trainable_variables)
+            self.model.load_weights(self.path)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        # Keras saves no random state, such as that of a sampler's noise: each epoch has its own.
+        for number, variable in enumerate(self.model.non_trainable_variables):
+            if variable.name == "seed_generator_state":
+                seeds = np.random.SeedSequence(self.seed, spawn_key=(epoch, number))
+                variable.assign(seeds.generate_state(2))
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batch = batch
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.batch + 1 < self.params["steps"]:  # another callback has cut the epoch short
+            return
+        # Saved under another name and renamed: a run that is killed while it saves leaves the
+        # epoch before as it was.
+        self.model.save(self.unfinished)
+        with zipfile.ZipFile(self.unfinished, "a") as archive:
+            archive.comment = str(epoch + 1).encode()  # in one file with the model it belongs to
+        os.replace(self.unfinished, self.path)
+
+
+def _stream(
+    sequences: DigitSequences, batch_size: int, start: int, shard: tuple[int, int]
+) -> Iterable:
+    """The batches to train on; for TensorFlow as its own kind of data set.
+
+    In front of a generator, Keras puts a queue that TensorFlow lengthens each
+    time it runs empty, to dozens of batches in a long epoch. And
+    `MirroredStrategy` divides only batches that say their size among devices.
+    """
+    batches = functools.partial(sequences.batches, batch_size, start=start, shard=shard)
+    stream = batches()  # raises where the arguments are wrong
+    if keras.backend.backend() != "tensorflow":
+        return stream
+    import tensorflow as tf  # only here: the other backends do without
+
+    size, length = batch_size // shard[1], sequences.windows.shape[1] - 1
+    shapes = (size, length, PIXELS), (size, SIDE, SIDE)
+    data = tf.data.Dataset.from_generator(
+        batches, output_signature=tuple(map(tf.TensorSpec, shapes))
+    )
+    return data.prefetch(1)
