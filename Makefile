@@ -34,7 +34,6 @@ bench: .venv/installed ## measure again what studies/results/ holds, in three ho
 	$(RUN) studies.growth
 	KERAS_BACKEND=jax $(RUN) studies.seeds
 	KERAS_BACKEND=jax $(RUN) studies.plateau
-	KERAS_BACKEND=jax $(RUN) studies.plateau_causes
 	KERAS_BACKEND=jax $(RUN) studies.architectures
 
 release: .venv/installed ## train what models/ holds, execute all notebooks, write imgs/

@@ -1,0 +1,1 @@
+"""Studies: notebooks, each with one question, and the scripts and results behind them."""

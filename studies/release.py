@@ -1,0 +1,165 @@
+"""Writes what ships, as nothing else does: models/, executed notebooks, and their pictures, imgs/.
+
+python -m studies.release                      # everything, in about two hours
+python -m studies.release style                # models/style.keras and studies/style.ipynb
+python -m studies.release models/style.keras   # one of them
+
+Each file is written once all the work for it is done: an interruption leaves it as it was.
+"""
+
+import argparse
+import itertools
+import re
+import shutil
+import time
+from pathlib import Path
+
+import keras
+import nbformat
+import numpy as np
+import papermill
+from nbclient.output_widget import OutputWidget
+
+from augmentation import AUGMENTATION
+from classifier import train_classifier
+from data import load_mnist
+from model import make_optimizer
+from preprocessing import Corruption, DigitSequences, digit_windows
+from sampling.sampler import NextImageSampler
+from studies import growth
+from studies.report import ROOT, in_processes
+from studies.style import style_features
+from training import train_predictor
+
+# What `interact` shows, nbclient tells the kernel, on the socket where it waits for the end of the
+# cell, and then sometimes waits for ever (jupyter/nbclient#312). The kernel knows without.
+OutputWidget.send = lambda self, *arguments, **keywords: None
+
+CHATTER = re.compile(
+    r"WARNING: All log messages before absl::InitializeLog"
+    r"|I\d{4} "  # glog's level INFO
+    r"|To enable the following instructions"
+    r"|E\d{4} .*failed call to cuInit"  # a machine without a GPU, which is no error
+    # The traces of all models are counted as one function's.
+    r"|WARNING:tensorflow:\d+ out of the last \d+ calls to .*TensorFlowTrainer\.make"
+)
+
+
+def without_chatter(text: str) -> str:
+    """What a cell wrote, without TensorFlow's harmless messages."""
+    return "".join(line for line in text.splitlines(keepends=True) if not CHATTER.match(line))
+
+
+def tidy(notebook: nbformat.NotebookNode) -> None:
+    """Takes out of an executed notebook what differs in the next run and is no result."""
+    notebook.metadata.pop("widgets", None)  # a slider does nothing without its kernel
+    for part in (notebook, *notebook.cells):
+        for times in ("papermill", "execution"):
+            part.metadata.pop(times, None)
+        for output in list(part.get("outputs", ())):
+            if output.output_type == "stream":
+                output.text = without_chatter(output.text)
+            widget = "application/vnd.jupyter.widget-view+json" in output.get("data", {})
+            if widget or not output.get("text", "said"):
+                part.outputs.remove(output)
+
+
+def execute(path: Path, written: Path, parameters: dict | None = None) -> None:
+    """Executes a notebook in its own folder, with other parameters if given, and writes another."""
+    # Of progress bars, which Keras redraws thousands of times, it keeps what a reader sees.
+    options = {"cwd": path.parent, "coalesce_streams": True}
+    notebook = papermill.execute_notebook(path, written, parameters=parameters, **options)
+    tidy(notebook)
+    nbformat.write(notebook, written)
+
+
+def release_notebook(path: Path) -> None:
+    start, folder = time.time(), ROOT / "runs" / path.stem
+    folder.mkdir(parents=True, exist_ok=True)
+    execute(path, folder / path.name)
+    for made in folder.iterdir():
+        if made.suffix in (".png", ".gif") and made.stat().st_mtime >= start:
+            shutil.copy(made, ROOT / "imgs")
+    shutil.copy(folder / path.name, path)
+
+
+def sequences(style: bool, **changes) -> DigitSequences:
+    images, labels = load_mnist()[0]
+    pairing = style_features(images, labels) if style else None
+    return DigitSequences(images, labels, pairing=pairing, seed=0, **changes)
+
+
+def predictor(style: bool = False, **changes) -> keras.Model:
+    return train_predictor(sequences(style, augmentation=AUGMENTATION, **changes), steps=3_000)
+
+
+def sampler(encoder: str, epochs: int) -> keras.Model:
+    train = sequences(style=encoder == "style")
+    keras.utils.set_random_seed(0)
+    model = NextImageSampler(keras.saving.load_model(ROOT / "models" / f"{encoder}.keras"))
+    model.fit_codes(*train.sample(30_000)[:2])
+    # The encoder does not change: it reads each sequence once, before the first epoch.
+    batches = itertools.islice(train.batches(1_000), 240)
+    parts = [(model.predict_on_batch(inputs), targets) for inputs, targets in batches]
+    states, targets = (np.concatenate(part) for part in zip(*parts, strict=True))
+    model.compile(make_optimizer("adam", epochs * len(states) // 500, learning_rate=0.002))
+    model.fit(states, targets, batch_size=500, epochs=epochs, verbose=2)
+    return model
+
+
+CORRUPTION, WRAPPED = Corruption(0.3), digit_windows(wrap=True)
+MODELS = {  # how to train it, on which backend, and the bits of its weights
+    "digit_classifier": (lambda: train_classifier(*load_mnist()[0]), "tensorflow", 10),
+    "next_image": (lambda: predictor(corruption=CORRUPTION), "tensorflow", 10),
+    "endless": (lambda: predictor(corruption=CORRUPTION, windows=WRAPPED), "tensorflow", 10),
+    "style": (lambda: predictor(style=True), "tensorflow", 10),
+    "sampler": (lambda: sampler("next_image", epochs=82), "jax", 7),
+    "style_sampler": (lambda: sampler("style", epochs=16), "jax", 7),
+}
+
+
+def rounded(model: keras.Model, bits: int) -> keras.Model:
+    """A copy without the optimizer's state, its weights rounded, which a file holds in less space.
+
+    10 binary digits after the first are as precise as `float16`, 7 as `bfloat16`.
+    """
+    copy, weights = type(model).from_config(model.get_config()), []
+    for values in model.get_weights():
+        if values.dtype.kind == "f":  # not the state of a random generator
+            parts, exponents = np.frexp(values)  # 0.5 to 1, and powers of two
+            parts = np.round(parts * 2 ** (bits + 1)) / 2 ** (bits + 1)
+            values = np.ldexp(parts, exponents).astype(values.dtype)
+        weights.append(values)
+    copy.set_weights(weights)
+    return copy
+
+
+def release_model(path: Path) -> None:
+    train, _, bits = MODELS[path.stem]
+    rounded(train(), bits).save(path)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    files = [f"models/{name}.keras" for name in MODELS]  # first what others need
+    files += [
+        "main.ipynb",
+        *sorted(f"studies/{path.name}" for path in ROOT.glob("studies/*.ipynb")),
+    ]
+    files.append("imgs/growth.png")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help=f"some of {', '.join(files)}, or their stems")
+    names = parser.parse_args(arguments).names
+    if unknown := set(names) - {name for file in files for name in (file, Path(file).stem)}:
+        parser.error(f"no {', '.join(unknown)}; there are {', '.join(files)}")
+    for path in (ROOT / file for file in files if {file, Path(file).stem} & set(names or files)):
+        if path.suffix == ".keras":
+            in_processes(release_model, [path], backend=MODELS[path.stem][1])
+        elif path.suffix == ".ipynb":
+            release_notebook(path)
+        else:
+            growth.plot(path)
+        print(f"Wrote {path.relative_to(ROOT)}.", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""What the studies share: work in other processes, medians with ranges, saved tables."""
+
+import argparse
+import datetime
+import json
+import multiprocessing
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from unittest.mock import patch
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "studies" / "results"
+CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count())
+
+
+def is_quick(doc: str) -> bool:
+    """Reads a study's command line, on which `--quick` is a short look."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a short look, which only prints")
+    return parser.parse_args().quick
+
+
+def in_processes(work: Callable, settings: Sequence, backend="", at_once=1) -> list:
+    """Calls a function with each setting, in so many other processes, which may have another Keras
+    backend. Of several processes at once, each has one core (on Linux)."""
+    context = multiprocessing.get_context("spawn")
+    cores = context.Queue()
+    for core in CORES:
+        cores.put({core} if at_once > 1 else CORES)
+    with (
+        patch.dict(os.environ, {"KERAS_BACKEND": backend} if backend else {}),
+        ProcessPoolExecutor(at_once, context, initializer=_pin, initargs=(cores,)) as pool,
+    ):
+        return list(pool.map(work, settings))
+
+
+def _pin(cores: multiprocessing.Queue) -> None:
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores.get())
+
+
+def in_turns(work: Callable[[str], dict], ways: dict[str, str], rounds: int) -> list[dict]:
+    """Measures each way, with its backend, in a process of its own, round after round: what slows
+    the machine down for a while slows all of them."""
+    turns = [*ways.items()] * rounds
+    return [in_processes(work, [way], backend)[0] | {"way": way} for way, backend in turns]
+
+
+def spread(values: Iterable[float | None], form: str = "{}", never: str = "never") -> str:
+    """Median and range, such as `3 (2 to 5)`; `None` or infinite is a run that never got there."""
+    ordered = sorted(float("inf") if value is None else value for value in values)
+    low, middle, high = (
+        never if value == float("inf") else form.format(value)
+        for value in (ordered[0], statistics.median(ordered), ordered[-1])
+    )
+    return middle if low == high else f"{middle} ({low} to {high})"
+
+
+def summary(runs: list[dict], by: Sequence[str], forms: dict[str, str]) -> list[dict]:
+    """Rows of a table: what some columns name, and medians and ranges of others, in these forms."""
+    groups = {}
+    for run in runs:
+        groups.setdefault(tuple(run[column] for column in by), []).append(run)
+    return [
+        dict(zip(by, names, strict=True))
+        | {column: spread([run[column] for run in group], form) for column, form in forms.items()}
+        for names, group in groups.items()
+    ]
+
+
+def machine() -> dict:
+    """What a reader has to know to compare figures, or to measure them again."""
+    import keras  # only here: it would be most of the memory of a process that does without
+
+    def git(*arguments: str) -> str:
+        # Without --git-dir, git would also find a repository that the project merely lies in.
+        command = ["git", "--git-dir=.git", *arguments]
+        found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        return found.stdout.strip()
+
+    commit = shutil.which("git") and git("rev-parse", "--short", "HEAD")
+    if commit and git("status", "--porcelain", "-uno", "--", "*.py"):
+        commit += " and changes"
+    packages = filter(find_spec, ("numpy", "keras", "tensorflow", "jax", "torch"))
+    return {
+        "date": datetime.date.today().isoformat(),
+        "commit": commit or "unknown",
+        "cpu": f"{len(CORES)} of {os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+        "backend": keras.backend.backend(),
+    }
+
+
+def save(name: str, runs: list[dict], by: Sequence[str], forms: dict, notes: str, quick: bool):
+    """Prints the summary of runs and, unless it is from a quick look, saves it in `results/`."""
+    rows, about = summary(runs, by, forms), machine()
+    script = name.partition("_")[0]  # plateau.py also saves plateau_causes
+    command = f"KERAS_BACKEND={about['backend']} python -m studies.{script}"
+    origin = f"`{command}` on " + ", ".join(f"{key} {value}" for key, value in about.items())
+    lines = [rows[0], ["---"] * len(rows[0]), *(row.values() for row in rows)]
+    table = "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+    text = f"{table}\n\n{notes}\n\n{origin}\n"
+    print(text, flush=True)
+    if not quick:
+        (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
+        results = {"machine": about, "command": command, "rows": rows, "runs": runs}
+        (RESULTS / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
