@@ -1,0 +1,1 @@
+"""Reading handwriting: from paper (`page`), and from strokes drawn in a notebook (`pad`)."""

@@ -1,0 +1,396 @@
+"""From paper to images: the digits of a photo, scan or screenshot, each in MNIST's form.
+
+Ink is what differs from the paper and is not connected with the page's border. Connected ink is a
+stroke, strokes that are close to each other are a digit, and each digit is scaled and centred as
+the makers of MNIST did with theirs.
+"""
+
+import io
+import os
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import ArrayLike
+from PIL import Image, ImageOps
+from scipy import ndimage
+from skimage.filters import apply_hysteresis_threshold, threshold_otsu
+from skimage.measure import block_reduce
+from skimage.morphology import reconstruction
+
+from data import SIDE
+
+Picture = str | os.PathLike | bytes | BinaryIO | Image.Image | ArrayLike
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "HEIF")  # of files that are opened
+MOST_PIXELS = 50_000_000  # in a picture: more is a mistake, or made to fill the memory
+LONGEST = 1_200  # pixels: the longer side of a page that is searched; larger ones are reduced
+FAINTEST = 0.05  # of the paper's brightness: what differs less is no ink
+BOX = 20  # pixels: the longer side of a digit in MNIST's images
+THINNEST = 1.8  # pixels, in MNIST's form: strokes of a thin pencil would vanish
+
+
+def load_picture(picture: Picture) -> np.ndarray:
+    """Reads a picture as an array, upright.
+
+    Args:
+        picture: A PNG, JPEG, WebP, BMP, TIFF or GIF (HEIF where a plugin of
+            Pillow reads it): its path, its bytes, or an open file; or a
+            Pillow image; or an array `(h, w)` or `(h, w, 1 to 4)`: integers
+            in [0, 255], booleans, or floats in [0, 1]. Where an alpha channel
+            is transparent, the picture is white.
+
+    Returns:
+        `uint8 (h, w, 3)`, turned as its EXIF orientation says.
+
+    Raises:
+        ValueError: Not a picture, or one of more than 50 million pixels.
+        FileNotFoundError: There is no such file.
+
+    Example:
+
+    >>> load_picture(np.zeros((100, 400))).shape
+    (100, 400, 3)
+    """
+    if isinstance(picture, bytes):
+        return load_picture(io.BytesIO(picture))
+    if isinstance(picture, str | os.PathLike) or hasattr(picture, "read"):
+        readable = set(FORMATS) & set(Image.registered_extensions().values())
+        try:
+            with Image.open(picture, formats=sorted(readable)) as opened:
+                _check_size(opened.height, opened.width)
+                opened.load()
+                return load_picture(opened)
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # Pillow's readers raise many kinds
+            name = picture if isinstance(picture, str | os.PathLike) else "the file"
+            raise ValueError(f"{name}: not a picture that can be read: {error}") from error
+    if not isinstance(picture, Image.Image):
+        picture = Image.fromarray(_as_bytes(picture))
+    _check_size(picture.height, picture.width)
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode[0] in "IF":  # 16 bits and more, which Pillow would cut off
+        values = np.asarray(picture, float)
+        picture = Image.fromarray(_as_bytes((values / max(values.max(), 1)).clip(0)))
+    if picture.has_transparency_data:
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture.convert("RGBA"))
+    return np.asarray(picture.convert("RGB"))
+
+
+def _check_size(height: int, width: int) -> None:
+    if height * width > MOST_PIXELS:
+        raise ValueError(f"{width} x {height} pixels; at most {MOST_PIXELS:,} are read")
+
+
+def _as_bytes(picture: ArrayLike) -> np.ndarray:
+    """An array of any kind that pictures come in, as `uint8 (h, w)` or `(h, w, 2 to 4)`."""
+    picture = np.asarray(picture)
+    if picture.ndim == 3 and picture.shape[-1] == 1:
+        picture = picture[..., 0]
+    channels = picture.shape[2] if picture.ndim == 3 else 1
+    if picture.ndim not in (2, 3) or not picture.size or channels > 4:
+        raise ValueError(
+            f"the picture has shape {picture.shape}; expected (h, w) or (h, w, 1 to 4)"
+        )
+    if picture.dtype.kind not in "biuf":
+        raise ValueError(f"the picture is {picture.dtype}; expected integers, booleans or floats")
+    _check_size(*picture.shape[:2])
+    white = 255 if picture.dtype.kind in "iu" else 1
+    if not (picture.min() >= 0 and picture.max() <= white):  # fails on NaN, too
+        raise ValueError(
+            f"a {picture.dtype} picture ranges from {picture.min()} to {picture.max()}; "
+            f"expected values in [0, {white}] without NaN"
+        )
+    return np.round(picture * (255 / white)).astype(np.uint8)
+
+
+def normalise(picture: Picture) -> np.ndarray:
+    """Brings one digit, of any size and colour, into MNIST's form.
+
+    The longer side of the ink's box becomes 20 pixels, and its centre of mass
+    comes to the middle of 28 x 28. Strokes are white on black, and at least so
+    wide that they are seen.
+
+    Args:
+        picture: One digit, dark on light or light on dark, as for
+            `load_picture`.
+
+    Returns:
+        `uint8 (28, 28)`: 0 is paper, 255 ink.
+
+    Raises:
+        ValueError: Not a picture, too large, or without ink.
+
+    Example:
+
+    >>> normalise("seven.png").shape
+    (28, 28)
+
+    Reference:
+        LeCun, Cortes and Burges, 1998: The MNIST database of handwritten
+        digits.
+    """
+    ink = _ink(_reduced(load_picture(picture), LONGEST), widest=0.7, cut=True)
+    return in_mnist_form(np.where(_is_ink(ink), ink, 0))
+
+
+def find_digits(picture: Picture) -> np.ndarray:
+    """Finds the digits of a page, in reading order.
+
+    Args:
+        picture: A page, as for `load_picture`; `plot_page` shows what was
+            found.
+
+    Returns:
+        A box for each digit, `int (k, 4)`: its first row and column, and those
+        after its last, in pixels of `load_picture(picture)`.
+
+    Raises:
+        ValueError: As for `load_picture`.
+
+    Example:
+
+    >>> page = load_picture("page.jpg")
+    >>> plot_page(page, find_digits(page))
+    """
+    page = load_picture(picture)
+    reduced = _reduced(page, LONGEST)
+    boxes = np.reshape([box for box, _ in _digits(reduced)], (-1, 4))
+    return np.round(boxes * np.tile(np.divide(page.shape[:2], reduced.shape[:2]), 2)).astype(int)
+
+
+def read_page(picture: Picture, count: int | None = None) -> np.ndarray:
+    """Reads all digits of a photo, scan or screenshot, line by line.
+
+    The digits may be of any colour, dark on light or light on dark, on paper
+    with lines, squares or shadows on it. They must not touch each other.
+
+    Args:
+        picture: A page, as for `load_picture`.
+        count: How many digits there are; by default any number.
+
+    Returns:
+        `uint8 (k, 28, 28)` in MNIST's form, in reading order: a context for
+        `predict_next` and `generate`.
+
+    Raises:
+        ValueError: As for `load_picture`; or no ink, or not `count` digits.
+
+    Example:
+
+    >>> model.generate(read_page("page.jpg", count=4), steps=6).shape
+    (6, 28, 28)
+    """
+    if count is not None and not isinstance(count, int | np.integer):
+        raise ValueError(f"count is {count!r}; expected an integer")
+    digits = _digits(_reduced(load_picture(picture), LONGEST))
+    if not digits or count not in (None, len(digits)):
+        found = f"{len(digits)} digits found" if digits else "no ink found"
+        expected = "" if count is None else f" where {count} digits were expected"
+        raise ValueError(f"{found}{expected}; plot_page(page, find_digits(page)) shows them")
+    return np.stack([in_mnist_form(ink) for _, ink in digits])
+
+
+def _reduced(page: np.ndarray, longest: int) -> np.ndarray:
+    """A smaller page, if it is very large."""
+    longer = max(page.shape[:2])
+    if longer <= longest:
+        return page
+    size = [max(1, round(side * longest / longer)) for side in page.shape[1::-1]]
+    return np.asarray(Image.fromarray(page).resize(size, Image.Resampling.BOX))
+
+
+def _ink(page: np.ndarray, widest: float, cut: bool) -> np.ndarray:
+    """How much each pixel of `uint8 (h, w, 3)` differs from the paper, in parts of its brightness.
+
+    `widest` is the widest stroke, in parts of the shorter side: what is wider
+    is paper. `cut` says whether ink may touch the border; otherwise what
+    touches it is a printed line, the table below the page, or a shadow.
+
+    Reference:
+        Serra, 1982: Image analysis and mathematical morphology (closing).
+        Vincent, 1993: Morphological grayscale reconstruction.
+    """
+    if _is_light(_reduced(page, 400), widest):
+        page = 255 - page
+        light = True
+    else:
+        light = False
+    page = ndimage.gaussian_filter(page / np.float32(255), (0.7, 0.7, 0))
+    window = _window(page, widest)
+    # Strokes are narrower than the window, so closing fills them and leaves the paper's shades.
+    paper = ndimage.grey_closing(page, (window, window, 1), mode="nearest")
+    paper = ndimage.gaussian_filter(paper, (window / 10, window / 10, 0))
+    level = (page - paper) / ((1 - paper if light else paper) + np.float32(0.1))
+    channels = np.moveaxis(level, -1, 0)
+    return np.max([_filled(grey, window, cut) - grey for grey in channels], axis=0)
+
+
+def _window(page: np.ndarray, widest: float) -> int:
+    return max(3, int(widest * min(page.shape[:2])) | 1)
+
+
+def _is_light(page: np.ndarray, widest: float) -> bool:
+    """Is the ink lighter than the paper?"""
+    grey = np.log(page.mean(axis=-1) / 255 + 0.1)
+    window = _window(grey, widest)
+    # Paper in the loop of an 8 is a light island as well. But it is gone where the dark ones are
+    # filled, while light ink stays.
+    without_dark, without_light = _filled(grey, window, True), -_filled(-grey, window, True)
+    light = _filled(-without_dark, window, True) + without_dark
+    dark = _filled(without_light, window, True) - without_light
+    return bool(np.sum(light**3) > np.sum(dark**3))
+
+
+def _filled(grey: np.ndarray, window: int, cut: bool) -> np.ndarray:
+    """Raises dark islands to the level of what surrounds them, up to islands as wide as `window`."""
+    border = np.ones(grey.shape, bool)
+    border[1:-1, 1:-1] = False
+    marker = ndimage.grey_closing(grey, (window, window), mode="nearest")
+    least = np.median(grey[border]) if cut else -np.inf
+    marker[border] = np.maximum(grey[border], least)
+    return reconstruction(marker, grey, "erosion")
+
+
+def _is_ink(ink: np.ndarray) -> np.ndarray:
+    """Which pixels are ink: strong ones, and weaker ones that are connected with them."""
+    size = int(np.clip(min(ink.shape) // 16, 4, 24))
+    darkest = block_reduce(ink, size, np.max)
+    split = threshold_otsu(darkest) if np.ptp(darkest) else 0
+    strength = np.median(darkest[darkest >= min(split, darkest.max())])
+    noise = np.quantile(ink[ink <= 0.5 * strength], 0.75)
+    if strength < max(FAINTEST, 6 * noise):
+        return np.zeros(ink.shape, bool)
+    return apply_hysteresis_threshold(ink, 0.3 * strength, 0.5 * strength)
+
+
+def _digits(page: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The digits of a page, in reading order: the box of each, and its ink in it."""
+    ink = _ink(page, 0.2, cut=False)
+    inked = _is_ink(ink)
+    if not inked.any():  # all of it touches the border
+        ink = _ink(page, 0.2, cut=True)
+        inked = _is_ink(ink)
+    labels, count = ndimage.label(inked, np.ones((3, 3)))
+    if not count:
+        return []
+    places = ndimage.find_objects(labels)
+    boxes = np.array([[r.start, c.start, r.stop, c.stop] for r, c in places])
+    sides = boxes[:, 2:] - boxes[:, :2]
+    sizes, areas = sides.max(axis=1), np.bincount(labels.ravel())[1:]
+    # A grid or an edge is longer than half the page, and hardly fills its box.
+    strokes = (sizes < max(ink.shape) / 2) | (areas > 0.2 * sides.prod(axis=1))
+    if not strokes.any():
+        return []
+    # The size of digits is that of the stroke with the middle pixel of ink: specks hardly count.
+    order = np.argsort(sizes)
+    total = np.cumsum((areas * strokes)[order])
+    size = float(sizes[order][np.searchsorted(total, total[-1] / 2)])
+    strokes &= (sizes > 0.12 * size) & (areas > 0.003 * size**2)
+    digits = _joined(np.where(np.append(False, strokes)[labels], labels, 0), boxes, size)
+    found = []
+    for (top, left, bottom, right), parts in digits:
+        if bottom - top > 0.4 * size and max(bottom - top, right - left) < 2 * size:
+            own = np.isin(labels[top:bottom, left:right], parts)
+            box = np.array([top, left, bottom, right])
+            found.append((box, np.where(own, ink[top:bottom, left:right], 0)))
+    return [found[at] for at in _reading_order(np.array([box for box, _ in found]), size)]
+
+
+def _joined(
+    labels: np.ndarray, boxes: np.ndarray, size: float
+) -> list[tuple[np.ndarray, list[int]]]:
+    """Puts strokes together that belong to one digit, the nearest first: boxes and their labels."""
+    # Each pixel belongs to the nearest stroke; where two strokes' pixels meet is the gap.
+    distance, nearest = ndimage.distance_transform_edt(labels == 0, return_indices=True)
+    region = labels[tuple(nearest)]
+    gaps: dict[tuple[int, int], float] = {}
+    for here, there in (((slice(1, None),), (slice(-1),)), (np.s_[:, 1:], np.s_[:, :-1])):
+        a, b, gap = region[here], region[there], distance[here] + distance[there]
+        close = (a != b) & (gap < 0.25 * size)
+        for one, other, way in zip(a[close], b[close], gap[close], strict=True):
+            pair = min(one, other), max(one, other)
+            gaps[pair] = min(way, gaps.get(pair, np.inf))
+    digits = {part: (boxes[part - 1], [part]) for part in np.unique(labels[labels > 0])}
+    for (one, other), gap in sorted(gaps.items(), key=lambda item: item[1]):
+        (a, parts), (b, more) = digits[one], digits[other]
+        both = np.append(np.minimum(a[:2], b[:2]), np.maximum(a[2:], b[2:]))
+        if parts is not more and gap <= _reach(a, b, both, size):
+            digits |= dict.fromkeys(parts + more, (both, parts + more))
+    return list({id(digit): digit for digit in digits.values()}.values())
+
+
+def _reach(a: np.ndarray, b: np.ndarray, both: np.ndarray, size: float) -> float:
+    """How far two parts may be from each other to be one digit; `both` is the box around them."""
+    (h, w), (h_a, w_a), (h_b, w_b) = (box[2:] - box[:2] for box in (both, a, b))
+    whole = min(h_a, h_b) > 0.75 * size
+    if h > 1.5 * size or (whole and w > 1.25 * size):
+        return 0
+    # The one over the other is one digit sooner than the one beside the other.
+    over = w_a + w_b - w > 0.4 * min(w_a, w_b)
+    return size * (0.25 if over else 0.09 if whole else 0.18)
+
+
+def _reading_order(boxes: np.ndarray, size: float) -> np.ndarray:
+    """Line by line, each from the left, also if lines run askew."""
+    if not len(boxes):
+        return np.arange(0)
+    rows, columns = (boxes[:, :2] + boxes[:, 2:]).T / 2
+    slopes = []
+    for row, column in zip(rows, columns, strict=True):
+        down, right = rows - row, columns - column
+        beside = np.flatnonzero((right > 0.3 * size) & (np.abs(down) < 0.5 * right))
+        if len(beside):
+            nearest = beside[np.argmin(np.abs(down[beside]) + right[beside])]
+            slopes.append(down[nearest] / right[nearest])
+    level = rows - (np.median(slopes) if slopes else 0) * columns
+    order = np.argsort(level)
+    line = np.cumsum(np.diff(level[order], prepend=level[order[0]]) > 0.5 * size)
+    return order[np.lexsort((columns[order], line))]
+
+
+def in_mnist_form(ink: ArrayLike) -> np.ndarray:
+    """Brings the ink of one digit, of any size, into MNIST's form; see `normalise`.
+
+    Args:
+        ink: `(h, w)`: 0 where there is none, and higher the stronger it is.
+
+    Returns:
+        `uint8 (28, 28)`.
+
+    Raises:
+        ValueError: There is no ink, or NaN.
+
+    Example:
+
+    >>> in_mnist_form(np.eye(300)).shape
+    (28, 28)
+    """
+    ink = np.asarray(ink, np.float32)
+    if ink.ndim != 2 or not np.isfinite(ink).all():
+        raise ValueError(f"ink has shape {ink.shape}; expected (h, w), without NaN")
+    if not np.any(ink > 0):
+        raise ValueError("no ink found: nothing stands out from the paper")
+    own = ink > 0.3 * np.percentile(ink[ink > 0], 90)
+    (box,) = ndimage.find_objects(own.astype(int))
+    ink, own = ink[box].clip(0), own[box]
+    ink = (ink / np.percentile(ink[own], 75)).clip(0, 1)
+    scale = BOX / max(own.shape)
+    # The pixels of a stroke are on average a quarter of its width away from its edge.
+    width = 4 * ndimage.distance_transform_edt(np.pad(own, 1)).sum() / own.sum() - 1
+    missing = THINNEST / scale - width
+    if missing > 0:
+        grown = 1 + int(np.ceil(missing / 2))
+        outside = ndimage.distance_transform_edt(~np.pad(own, grown))
+        ink = np.maximum(np.pad(ink, grown), (missing / 2 + 1 - outside).clip(0, 1))
+        scale = BOX / max(ink.shape)
+    size = [max(1, round(side * scale)) for side in ink.shape[::-1]]
+    smooth = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
+    small = np.asarray(Image.fromarray(ink.astype(np.float32)).resize(size, smooth)).clip(0, 1)
+    image = np.zeros((SIDE, SIDE), np.uint8)
+    corner = np.round(np.subtract(SIDE / 2, ndimage.center_of_mass(small))).astype(int)
+    top, left = corner.clip(0, np.subtract(SIDE, small.shape))
+    place = image[top : top + small.shape[0], left : left + small.shape[1]]
+    place[:] = np.round(255 * small / small.max())
+    return image

@@ -1,0 +1,147 @@
+"""The pixel decoder: draws an image for a code, pixel by pixel, with edges as sharp as real ones.
+
+A network that answers with a whole image at once answers with the mean of all
+images that fit the code: soft edges, grey specks. This one is autoregressive. In
+eight steps, it draws the grey levels of pixels that do not touch, given the code
+and the pixels drawn before.
+"""
+
+import keras
+import numpy as np
+
+from data import PIXELS, SIDE
+
+GRID = SIDE // 4  # an image is a grid of 7 x 7 blocks of 4 x 4 pixels
+# The step that draws each pixel of a block: far apart at first, in the order of Bayer's matrix. The
+# last four steps draw several at once, with pixels of earlier steps between them.
+STEPS = np.array(
+    [
+        [0, 6, 2, 6],
+        [7, 4, 7, 5],
+        [3, 6, 1, 6],
+        [7, 5, 7, 4],
+    ]
+)
+ORDER = np.argsort(STEPS.ravel(), kind="stable")  # the pixels of a block as they are drawn
+COUNTS = np.bincount(STEPS.ravel()).tolist()  # how many of them each step draws
+# Grey levels, 0 to 255, in bins with one probability each: black, three whites, and between them
+# bins of twelve levels.
+EDGES = np.array([0, *range(1, 254, 12), 254, 255, 256], "float32")
+BINS = len(EDGES) - 1
+
+
+@keras.saving.register_keras_serializable(package="next_image")
+class PixelDecoder(keras.Model):
+    """Draws images for codes, in eight steps.
+
+    It begins with a linear reconstruction of the image, soft and full of ghosts.
+    In each step, a small network, the same for all 7 x 7 blocks of the image, sees
+    the code, the reconstruction of the block and of the eight around it, and the
+    pixels drawn there already. It answers with the probabilities of the grey
+    levels of each pixel that the step draws. It is trained on the pixels of real
+    images; its loss is `negative_log_likelihood`.
+
+    Args:
+        codes: Numbers in a code.
+        units: Widths of the two hidden layers of each step.
+        name: Name of the model.
+
+    Example:
+
+    >>> decoder = PixelDecoder(codes=128)
+    >>> decoder([codes, noise]).shape  # codes: (n, 128), noise: uniform, (n, 28, 28)
+    (n, 28, 28)
+
+    References:
+        van den Oord, Kalchbrenner and Kavukcuoglu, 2016: Pixel recurrent neural
+        networks. Reed et al., 2017: Parallel multiscale autoregressive density
+        estimation.
+    """
+
+    def __init__(self, codes: int, units: tuple[int, int] = (128, 64), name: str | None = None):
+        super().__init__(name=name)
+        self.codes, self.units = codes, tuple(units)
+        layers, (first, second) = keras.layers, units
+        self.linear = layers.Dense(PIXELS, kernel_initializer="zeros", trainable=False)
+        self.from_code = layers.Dense(first)
+        self.from_linear = layers.Conv2D(first, 3, padding="same")
+        self.from_drawn = [layers.Conv2D(first, 3, padding="same", use_bias=False) for _ in COUNTS]
+        self.hidden = [layers.Dense(second, "silu") for _ in COUNTS]
+        self.logits = [layers.Dense(count * BINS) for count in COUNTS]
+        self([keras.Input((codes,)), keras.Input((SIDE, SIDE))])  # builds all of them
+
+    def get_config(self) -> dict:
+        return {"codes": self.codes, "units": self.units, "name": self.name}
+
+    def negative_log_likelihood(
+        self, codes: keras.KerasTensor, images: keras.KerasTensor
+    ) -> keras.KerasTensor:
+        """Minus the logarithm of the probability of images, given their codes.
+
+        Args:
+            codes: `(n, codes)`.
+            images: `(n, 28, 28)` in [0, 1].
+
+        Returns:
+            `(n,)`, in nats, summed over the pixels.
+        """
+        ops = keras.ops
+        context, pixels = self._context(codes), _to_blocks(images)  # pixels: (n, 7, 7, 16)
+        levels = ops.reshape(ops.round(255 * pixels), (-1,))
+        bins = ops.searchsorted(EDGES[1:], levels, side="right")
+        bins = ops.reshape(bins, (-1, GRID, GRID, 16))
+        total = 0.0
+        for step, count in enumerate(COUNTS):
+            start = sum(COUNTS[:step])
+            logits = self._step_logits(step, context, pixels[..., :start])
+            losses = keras.losses.sparse_categorical_crossentropy(
+                bins[..., start : start + count], logits, from_logits=True
+            )
+            total = total + ops.sum(losses, axis=(1, 2, 3))
+        return total
+
+    def call(self, inputs: tuple[keras.KerasTensor, keras.KerasTensor]) -> keras.KerasTensor:
+        """Draws: codes `(n, codes)` and uniform noise `(n, 28, 28)` to images `(n, 28, 28)`."""
+        ops = keras.ops
+        codes, noise = inputs
+        context, noise = self._context(codes), _to_blocks(noise)
+        drawn = noise[..., :0]
+        for step, part in enumerate(ops.split(noise, np.cumsum(COUNTS)[:-1].tolist(), axis=-1)):
+            probabilities = ops.softmax(self._step_logits(step, context, drawn))
+            drawn = ops.concatenate([drawn, _draw(probabilities, part)], axis=-1)
+        blocks = ops.take(drawn, np.argsort(ORDER), axis=-1)
+        blocks = ops.reshape(blocks, (-1, GRID, GRID, 4, 4))
+        return ops.reshape(ops.transpose(blocks, (0, 1, 3, 2, 4)), (-1, SIDE, SIDE))
+
+    def _context(self, codes):
+        """What every step sees of the code, `(n, 7, 7, units)`."""
+        linear = _to_blocks(keras.ops.reshape(self.linear(codes), (-1, SIDE, SIDE)))
+        return self.from_code(codes)[:, None, None] + self.from_linear(linear)
+
+    def _step_logits(self, step, context, drawn):
+        """Logits of the bins, for each pixel that a step draws: `(n, 7, 7, count, bins)`."""
+        ops = keras.ops
+        inside = ops.ones_like(context[..., :1])  # tells a black pixel from one outside the image
+        drawn = self.from_drawn[step](ops.concatenate([inside, drawn], axis=-1))
+        # As plain matrices: with more axes, dense layers take half as long again.
+        hidden = ops.reshape(ops.silu(context + drawn), (-1, drawn.shape[-1]))
+        logits = self.logits[step](self.hidden[step](hidden))
+        return ops.reshape(logits, (-1, GRID, GRID, COUNTS[step], BINS))
+
+
+def _to_blocks(images):
+    """The pixels of each block, in the order in which they are drawn: `(n, 7, 7, 16)`."""
+    ops = keras.ops
+    blocks = ops.reshape(images, (-1, GRID, 4, GRID, 4))
+    blocks = ops.reshape(ops.transpose(blocks, (0, 1, 3, 2, 4)), (-1, GRID, GRID, 16))
+    return ops.take(blocks, ORDER, axis=-1)
+
+
+def _draw(probabilities, noise):
+    """Grey levels in 255ths, by the inverse of their distribution function."""
+    ops = keras.ops
+    # The probability of all lower bins, as a matrix product: `cumsum` takes longer.
+    below = ops.matmul(probabilities, np.triu(np.ones((BINS, BINS), "float32"), k=1))
+    passed = ops.clip((noise[..., None] - below) / ops.maximum(probabilities, 1e-9), 0, 1)
+    levels = ops.floor(ops.matmul(passed, np.diff(EDGES)))  # bins passed, times their widths
+    return ops.minimum(levels, 255) / 255

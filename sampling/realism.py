@@ -1,0 +1,255 @@
+"""Realism: how close drawn images are, as a set, to images that people wrote.
+
+A draw cannot be compared with the image that really came next: it is another one,
+and should be. So many draws are compared with many real images: in the features
+that the digit classifier sees in them, in how much they vary, in how sharp they
+are, and by networks that learn to tell the two sets apart.
+
+All images are `(n, 28, 28)`, `uint8` or float in [0, 1]; others raise a ValueError.
+"""
+
+import keras
+import numpy as np
+import scipy.linalg
+from scipy.spatial.distance import cdist
+
+from classifier import classify
+from data import PIXELS, SIDE, check_count, flatten, load_mnist
+from preprocessing import DigitSequences
+
+
+def realism(draws: np.ndarray, test: DigitSequences) -> dict:
+    """Measures how close draws come to what people write.
+
+    Everything is averaged over `k` sets, one of each input's first draws, one of the
+    second ones and so on. From one set of 3,000 to the next, the Fréchet distance
+    varies by a tenth, and the accuracy by a tenth of a percent or two.
+
+    Args:
+        draws: `(n, k, 28, 28)`: `k` draws for each of the inputs of `test.sample(n)`.
+        test: Sequences of test images.
+
+    Returns:
+        `"frechet"`, `"precision"` and `"recall"`: as the functions below say, beside
+        the real next images; `"accuracy"`: share that shows the right digit;
+        `"diversity"`, between two draws for an input (0 if `k` is 1), and
+        `"sharpness"`: 1 for real images; `"nearest"`: mean distance to the nearest
+        training image, and `"nearest_ratio"`: the same over that of the real next
+        images, near 0 for copies, and near 1 for images as new as those.
+
+    Example:
+
+    >>> inputs, targets, digits = test.sample(3_000)
+    >>> realism(sampler.sample(inputs, n=8, seed=0), test)["accuracy"]
+    0.99
+    """
+    _, real, digits = test.sample(len(draws))
+    features, probabilities = classify(draws)  # (n, k, 64), (n, k, 10)
+    real_features, _ = classify(real)
+    right = probabilities.argmax(axis=-1) == digits[:, -1:]
+    scores = [
+        {
+            "frechet": frechet_distance(features[:, i], real_features),
+            **precision_and_recall(features[:, i], real_features),
+            "accuracy": right[:, i].mean(),
+            "diversity": diversity(draws[:, i], draws[:, i - 1], real, digits[:, -1]),
+            "sharpness": sharpness(draws[:, i], real),
+        }
+        for i in range(draws.shape[1])
+    ]
+    means = {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
+    nearest = float(nearest_training_images(draws.reshape(-1, SIDE, SIDE))[0].mean())
+    of_real = float(nearest_training_images(real)[0].mean())
+    return means | {"nearest": nearest, "nearest_ratio": nearest / of_real}
+
+
+def frechet_distance(features: np.ndarray, real: np.ndarray) -> float:
+    """The distance between two sets of images, each described by mean and covariance.
+
+    The fewer images, the larger the distance, even between real ones: compare values
+    from equal numbers only, such as 3,000, and from the same classifier.
+
+    Args:
+        features: `(n, d)`, such as `classify(images)[0]`.
+        real: `(m, d)`, those of real images.
+
+    Example:
+
+    >>> frechet_distance(classify(x_train[:1_000])[0], classify(x_test[:1_000])[0])
+    0.98
+
+    Reference:
+        Heusel et al., 2017: GANs trained by a two time-scale update rule
+        converge to a local Nash equilibrium.
+    """
+    features, real = np.asarray(features, float), np.asarray(real, float)
+    # Few images, or a feature that never varies, would make them singular, and the root inexact.
+    tiny = 1e-6 * np.eye(features.shape[1])
+    covariances = [np.cov(each, rowvar=False) + tiny for each in (features, real)]
+    # The root of a product of covariances is real but for rounding.
+    root = scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real
+    difference = features.mean(axis=0) - real.mean(axis=0)
+    return float(difference @ difference + np.trace(sum(covariances) - 2 * root))
+
+
+def precision_and_recall(features: np.ndarray, real: np.ndarray) -> dict:
+    """How many images look like real ones, and how many real ones look like one of the images.
+
+    Around the features of each image lies a ball that reaches to its third nearest
+    neighbour in its own set. Compare with what other real images get, not with 1.
+
+    Args:
+        features: `(n, d)`, such as `classify(images)[0]`.
+        real: `(m, d)`, those of real images.
+
+    Returns:
+        `"precision"`: share of the images that lie in the ball of a real one,
+        and `"recall"`: share of the real ones that lie in the ball of an image.
+
+    Reference:
+        Kynkäänniemi et al., 2019: Improved precision and recall metric for
+        assessing generative models.
+    """
+    if min(len(features), len(real)) < 4:
+        raise ValueError(f"got {len(features)} and {len(real)} images; expected at least 4 each")
+
+    def covered(points, centres):
+        radii = np.partition(cdist(centres, centres), 3, axis=1)[:, 3]  # 0 is the image itself
+        return float((cdist(points, centres) <= radii).any(axis=1).mean())
+
+    return {"precision": covered(features, real), "recall": covered(real, features)}
+
+
+def two_sample_accuracy(
+    images: np.ndarray, real: np.ndarray, seeds: int = 3, epochs: int = 5
+) -> dict:
+    """How well a network tells images from real ones that it has not seen.
+
+    A small convolutional network is trained on the first half of both sets and tested
+    on the second. Of images that nothing distinguishes, it classifies half correctly.
+    What it finds is a lower bound: a larger network, or more images, may find more.
+    Sets Keras' global seeds.
+
+    Args:
+        images: In random order.
+        real: As many real images, of the same digits.
+        seeds: Networks to train, each from other weights.
+        epochs: How often each sees its half.
+
+    Returns:
+        `"accuracy"`: that of the best network, so with more seeds a little higher;
+        `"accuracies"`: of all, `float (seeds,)`; `"error"`: the standard error of
+        one of them, from the number of images tested.
+
+    Reference:
+        Lopez-Paz and Oquab, 2017: Revisiting classifier two-sample tests.
+    """
+    check_count(seeds, "seeds")
+    check_count(epochs, "epochs")
+    sets = [each.reshape(-1, SIDE, SIDE, 1) / np.float32(255) for each in _levels(images, real)]
+    half = len(sets[0]) // 2
+    train = np.concatenate([each[:half] for each in sets])
+    test = np.concatenate([each[half : 2 * half] for each in sets])
+    labels = np.repeat([0, 1], half)
+    accuracies = []
+    for seed in range(seeds):
+        network = _two_sample_network(seed)
+        order = np.random.default_rng(seed).permutation(2 * half)
+        network.fit(train[order], labels[order], batch_size=64, epochs=epochs, verbose=0)
+        predictions = network.predict(test, batch_size=1_000, verbose=0)[:, 0] > 0.5
+        accuracies.append(float((predictions == labels).mean()))
+    best = max(accuracies)
+    error = float(np.sqrt(best * (1 - best) / (2 * half)))
+    return {"accuracy": best, "accuracies": np.array(accuracies), "error": error}
+
+
+def _two_sample_network(seed: int) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    layers = keras.layers
+    network = keras.Sequential([keras.Input((SIDE, SIDE, 1))])
+    for filters in (32, 64):
+        network.add(layers.Conv2D(filters, 3, padding="same", activation="relu"))
+        network.add(layers.Conv2D(filters, 3, padding="same", activation="relu"))
+        network.add(layers.MaxPooling2D())
+    for layer in (layers.Flatten(), layers.Dense(64, "relu"), layers.Dense(1, "sigmoid")):
+        network.add(layer)
+    network.compile(keras.optimizers.Adam(1e-3), "binary_crossentropy")
+    return network
+
+
+def pixel_accuracy(images: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """How well each pixel alone tells images, in random order, from as many real ones.
+
+    For each pixel and each of 256 levels of grey, the first half of both sets says
+    which set has it more often; the second half is classified by that.
+
+    Returns:
+        The accuracy of each pixel, `float (28, 28)`: near 0.5 where both sets are alike.
+    """
+    sets = [256 * np.arange(PIXELS) + levels for levels in _levels(images, real)]
+    half = len(sets[0]) // 2
+    counts = [np.bincount(each[:half].ravel(), minlength=256 * PIXELS) for each in sets]
+    more_often = counts[0] > counts[1]
+    found, mistaken = (more_often[each[half:]].mean(axis=0) for each in sets)
+    return ((found + 1 - mistaken) / 2).reshape(SIDE, SIDE)
+
+
+def _levels(images: np.ndarray, real: np.ndarray) -> list[np.ndarray]:
+    """Both sets in whole levels of grey, as real images have them: `int (n, 784)`."""
+    sets = [np.round(255 * flatten(x).reshape(-1, PIXELS)).astype(int) for x in (images, real)]
+    if len(sets[0]) != len(sets[1]) or len(sets[0]) < 2:
+        raise ValueError(
+            f"got {len(sets[0])} images and {len(sets[1])} real ones; "
+            "expected equal numbers of at least 2"
+        )
+    return sets
+
+
+def diversity(first: np.ndarray, second: np.ndarray, real: np.ndarray, digits: np.ndarray) -> float:
+    """How different two draws for the same input are, over two real images of the same digit.
+
+    Args:
+        first: Draws.
+        second: Others, for the same inputs.
+        real: Real images of the digits that were to be drawn.
+        digits: Those digits, integers `(n,)`.
+
+    Returns:
+        The ratio of mean Euclidean distances, averaged over the digits: 0 for
+        draws that are all alike, 1 for those as varied as real images.
+    """
+    first, second, real = flatten(first), flatten(second), flatten(real)
+    ratios = []
+    for digit in np.unique(digits):
+        rows = digits == digit
+        drawn = np.linalg.norm(first[rows] - second[rows], axis=1).mean()
+        between_real = np.linalg.norm(real[rows] - np.roll(real[rows], 1, axis=0), axis=1).mean()
+        ratios.append(drawn / between_real)
+    return float(np.mean(ratios))
+
+
+def sharpness(images: np.ndarray, real: np.ndarray) -> float:
+    """How steep edges are: the mean difference of neighbouring pixels, over that of real images."""
+
+    def steepness(images):
+        pixels = flatten(images).reshape(-1, SIDE, SIDE)
+        return sum(np.abs(np.diff(pixels, axis=axis)).mean() for axis in (1, 2))
+
+    return float(steepness(images) / steepness(real))
+
+
+def nearest_training_images(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The training image nearest to each image.
+
+    Returns:
+        Euclidean distances `float32 (n,)`, 0 for a copy, and the indices of the
+        training images, `int (n,)`.
+    """
+    pixels = flatten(images)
+    training = flatten(load_mnist()[0][0])
+    lengths = np.square(training).sum(axis=1)
+    indices = np.empty(len(pixels), int)
+    for start in range(0, len(pixels), 500):  # distances of all at once would need gigabytes
+        block = pixels[start : start + 500]
+        indices[start : start + 500] = (lengths - 2 * block @ training.T).argmin(axis=1)
+    return np.linalg.norm(pixels - training[indices], axis=1), indices

@@ -1,0 +1,286 @@
+"""The sampler: draws the next image as somebody might write it, sharp and different every time.
+
+A predictor answers with the average of all images that could follow. The sampler
+draws *one* of them, by latent flow matching. An image becomes a code, its
+principal components. A velocity network, given the state of the predictor's LSTM,
+learns to move noise to codes along straight lines. A decoder draws the image of
+the code where a line ends.
+"""
+
+import keras
+import numpy as np
+from numpy.typing import ArrayLike
+
+from data import PIXELS, SIDE, check_count, flatten
+from model import check_context, feed_back
+from sampling.decoder import PixelDecoder
+
+STEPS = 10  # from noise to code
+UNGUIDED = 5  # of those: early, guidance costs variety for little (Kynkäänniemi et al., 2024)
+TEMPERATURE = 1.09  # of the noise: with less, draws leave out more of what people write
+DECODED = 8  # images of a batch that the decoder learns from: each has 784 pixels to teach
+BLUR = 0.1  # noise in the codes that it learns from: drawn codes are never quite those of an image
+
+Seed = int | np.random.Generator | None
+
+
+@keras.saving.register_keras_serializable(package="next_image")
+class NextImageSampler(keras.Model):
+    """Draws next images, given the state of a predictor's LSTM after the context.
+
+    Nobody tells it the digit: its condition is the state of the second LSTM layer
+    after the last image. It is a normal Keras model, with `compile`, `fit`, `save`
+    and callbacks, but has its own loss: `compile` needs none, and no metrics.
+    `predict` answers with states. `fit` takes contexts or, in place of them, their
+    states: computed once, no epoch has to compute them again.
+
+    Args:
+        predictor: A trained `NextImagePredictor`. The sampler has a copy of its
+            LSTM layers, which training leaves as they are.
+        codes: Principal components that an image is reduced to.
+        units: Width of the velocity network.
+        blocks: Its residual blocks.
+        name: Name of the model.
+
+    Raises:
+        ValueError: An argument out of range, or training before `fit_codes`.
+
+    Example:
+
+    >>> sampler = NextImageSampler(predictor)
+    >>> sampler.fit_codes(inputs, targets)  # of many thousand sequences
+    >>> sampler.compile(make_optimizer("adam", learning_rate=0.002))
+    >>> history = sampler.fit(sampler.predict(inputs), targets, batch_size=500, epochs=50)
+    >>> sampler.sample(images, n=16, seed=0).shape  # images: (4, 28, 28)
+    (16, 28, 28)
+
+    References:
+        Lipman, Chen, Ben-Hamu, Nickel and Le, 2023: Flow matching for
+        generative modeling. Liu, Gong and Liu, 2023: Flow straight and fast.
+    """
+
+    def __init__(
+        self,
+        predictor: keras.Sequential,
+        codes: int = 128,
+        units: int = 200,
+        blocks: int = 8,
+        name: str | None = None,
+    ):
+        if not 1 <= codes <= PIXELS:
+            raise ValueError(f"codes is {codes}; expected 1 to {PIXELS}")
+        if units < 1 or blocks < 1:
+            raise ValueError(f"units is {units} and blocks {blocks}; expected at least 1 each")
+        super().__init__(name=name)
+        self.codes, self.units, self.blocks = codes, units, blocks
+        layers, lstms = keras.layers, predictor.layers[:2]
+        copies = [layers.LSTM.from_config(lstm.get_config()) for lstm in lstms]
+        self.encoder = keras.Sequential([keras.Input(predictor.input_shape[1:]), *copies])
+        self.encoder.set_weights([weights for lstm in lstms for weights in lstm.get_weights()])
+        self.encoder.trainable = False
+        states = self.encoder.output_shape[-1]
+        self.mean = self.add_weight((states,), "zeros", trainable=False, name="mean")
+        self.deviation = self.add_weight((states,), "ones", trainable=False, name="deviation")
+        self.projection = layers.Dense(codes, kernel_initializer="zeros", trainable=False)
+        self.projection.build((None, PIXELS))
+        self.velocity = _velocity_network(codes, states, units, blocks)
+        self.decoder = PixelDecoder(codes, name="decoder")
+        self.random = keras.random.SeedGenerator()
+        self.built = True
+
+    def get_config(self) -> dict:
+        sizes = {"codes": self.codes, "units": self.units, "blocks": self.blocks}
+        return {"encoder": self.encoder.get_config(), **sizes, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects: dict | None = None) -> "NextImageSampler":
+        config = dict(config)
+        return cls(keras.Sequential.from_config(config.pop("encoder")), **config)
+
+    def fit_codes(self, inputs: ArrayLike, targets: ArrayLike) -> None:
+        """Finds the scale of the states and the principal components of the images.
+
+        Args:
+            inputs: Contexts of some thousand sequences, as for `sample`.
+            targets: Their next images `(n, 28, 28)`.
+
+        Raises:
+            ValueError: Another shape or range, or fewer targets than codes.
+        """
+        context, _ = check_context(inputs, self.encoder.input_shape[1])
+        pixels = flatten(targets)
+        if pixels.ndim != 2 or len(pixels) < self.codes:
+            raise ValueError(
+                f"targets have shape {np.shape(targets)}; "
+                f"expected (n, {SIDE}, {SIDE}), with n at least {self.codes}"
+            )
+        states = self.encoder.predict(context, batch_size=1_000, verbose=0)
+        self.mean.assign(states.mean(axis=0, dtype=float))
+        self.deviation.assign(np.sqrt(states.var(axis=0, dtype=float) + 1e-3))
+
+        variances, components = np.linalg.eigh(np.cov(pixels, rowvar=False))  # smallest first
+        variances = np.maximum(variances[-self.codes :], 1e-6)  # some pixels never change
+        # The largest deviation becomes 1. Others stay smaller, but less so than in the images,
+        # where fine strokes would drown in the noise.
+        scales = (variances[-1] * variances) ** -0.25
+        mean, components = pixels.mean(axis=0), components[:, -self.codes :]
+        self.projection.set_weights([components * scales, -mean @ (components * scales)])
+        self.decoder.linear.set_weights([(components / scales).T, mean])
+
+    def make_train_function(self, force: bool = False):
+        # Keras calls this before it trains, in `fit` and in `train_on_batch`.
+        if self.train_function is None and not np.any(self.projection.get_weights()[0]):
+            raise ValueError("the sampler has no codes yet; call fit_codes(inputs, targets) first")
+        return super().make_train_function(force)
+
+    def call(self, context):
+        """Contexts `(n, t, 784)` to standardised states `(n, units)`; states stay as they are."""
+        if len(context.shape) == 2:
+            return context
+        return (self.encoder(context) - self.mean) / self.deviation
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Squared error of the velocities, and the decoder's negative log-likelihood."""
+        ops, random = keras.ops, keras.random
+        codes = self.projection(ops.reshape(y, (-1, PIXELS)))  # (n, c)
+        blurred = codes[:DECODED]
+        blurred = blurred + BLUR * random.normal(ops.shape(blurred), seed=self.random)
+        decoding = ops.mean(self.decoder.negative_log_likelihood(blurred, y[:DECODED]))
+
+        one_each = (ops.shape(codes)[0], 1)
+        # One time in five the state is hidden, for guidance to have something to compare with.
+        shown = ops.cast(random.uniform(one_each, seed=self.random) > 0.2, codes.dtype)
+        noise = random.normal(ops.shape(codes), seed=self.random)
+        # 0 is noise, 1 the code. Most practice for the middle, where the digit takes shape: times
+        # are logit-normal (Esser et al., 2024).
+        times = ops.sigmoid(0.1 + 0.6 * random.normal(one_each, seed=self.random))
+        points = (1 - times) * noise + times * codes
+        errors = self.velocity([points, times, shown * y_pred]) - (codes - noise)
+        return decoding + ops.mean(ops.sum(ops.square(errors), axis=-1))
+
+    def sample(
+        self, images: ArrayLike, n: int | None = None, *, guidance: float = 2.0, seed: Seed = None
+    ) -> np.ndarray:
+        """Draws the image that comes next, once or many times.
+
+        Args:
+            images: One sequence `(t, 28, 28)` or a batch `(b, t, 28, 28)`,
+                integers in [0, 255] or floats in [0, 1]; or the same flattened.
+            n: Draws for each sequence; by default one, without an axis for it.
+            guidance: How much to exaggerate what distinguishes this context
+                from none; 1: not at all. More makes digits plainer; beyond some
+                1.6, it also takes their distribution away from that of real ones
+                (Ho and Salimans, 2022: Classifier-free diffusion guidance).
+            seed: Integer for reproducible draws, or a generator to take the
+                noise from; `None` draws others each time.
+
+        Returns:
+            `float32 (n, 28, 28)` in [0, 1], for a batch `(b, n, 28, 28)`.
+
+        Raises:
+            ValueError: Another shape or length, NaN, or values out of range;
+                `n` below 1; a negative or infinite `guidance`.
+        """
+        chains = self.generate(images, 1, n, guidance=guidance, seed=seed)
+        return chains[..., 0, :, :]
+
+    def generate(
+        self,
+        images: ArrayLike,
+        steps: int,
+        n: int | None = None,
+        *,
+        guidance: float = 2.0,
+        seed: Seed = None,
+    ) -> np.ndarray:
+        """Goes on counting: draws the next image, appends it to the context, draws again.
+
+        Args:
+            images, n, guidance, seed: As for `sample`; `n` chains for each sequence.
+            steps: Images to draw in each chain.
+
+        Returns:
+            `float32 (n, steps, 28, 28)` in [0, 1], for a batch `(b, n, steps, 28, 28)`.
+
+        Raises:
+            ValueError: As for `sample`, or `steps` below 1.
+        """
+        check_count(steps, "steps")
+        check_count(1 if n is None else n, "n")
+        context, single = check_context(images, self.encoder.input_shape[1])
+        context = np.repeat(context, n or 1, axis=0)  # (b n, t, 784)
+        rng = np.random.default_rng(seed)
+
+        def draw(context: np.ndarray) -> np.ndarray:
+            codes = self._solve(context, guidance, rng)[-1]
+            noise = rng.random((len(codes), SIDE, SIDE), np.float32)
+            return self.decoder.predict_on_batch([codes, noise])
+
+        chains = feed_back(draw, context, steps)  # (b n, steps, 28, 28)
+        if n is not None:
+            chains = chains.reshape(-1, n, *chains.shape[1:])
+        return chains[0] if single else chains
+
+    def trajectory(
+        self, images: ArrayLike, *, guidance: float = 2.0, seed: Seed = None
+    ) -> np.ndarray:
+        """How noise turns into the next image: the code after each step, decoded.
+
+        Args:
+            images, guidance, seed: As for `sample`.
+
+        Returns:
+            `float32 (11, 28, 28)` in [0, 1], noise first and last what `sample`
+            draws with this seed; for a batch `(b, 11, 28, 28)`.
+        """
+        context, single = check_context(images, self.encoder.input_shape[1])
+        rng = np.random.default_rng(seed)
+        path = self._solve(context, guidance, rng)
+        noise = rng.random((len(context), SIDE, SIDE), np.float32)  # the same for all
+        images = np.stack([self.decoder.predict_on_batch([codes, noise]) for codes in path], axis=1)
+        return images[0] if single else images
+
+    def _solve(self, context, guidance, rng):
+        """Codes `(n, c)` on their way from noise, a list of `STEPS + 1`."""
+        if not 0 <= guidance < np.inf:
+            raise ValueError(f"guidance is {guidance}; expected a number of at least 0")
+        states, network = self.predict_on_batch(context), self.velocity.predict_on_batch
+        path = [TEMPERATURE * rng.standard_normal((len(context), self.codes), np.float32)]
+        previous = None
+        for step in range(STEPS):
+            times = np.full((len(context), 1), step / STEPS, "float32")
+            velocity = network([path[-1], times, states])
+            if step >= UNGUIDED:
+                unconditional = network([path[-1], times, np.zeros_like(states)])
+                velocity = velocity + (float(guidance) - 1) * (velocity - unconditional)
+            # The velocity at the start of a step, bent as it has changed since the step before
+            # (Adams and Bashforth's method).
+            change = 0 if previous is None else velocity - previous
+            path.append(path[-1] + (velocity + 0.5 * change) / STEPS)
+            previous = velocity
+        return path
+
+
+def _velocity_network(codes: int, states: int, units: int, blocks: int) -> keras.Model:
+    """Residual blocks: codes, times and states in, velocities of the codes out."""
+    layers, ops = keras.layers, keras.ops
+    code = keras.Input((codes,), name="code")
+    time = keras.Input((1,), name="time")  # 0 to 1
+    state = keras.Input((states,), name="state")
+
+    angles = time * np.geomspace(1, 100, 16, dtype="float32")
+    waves = ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)
+    # What to draw is little: a digit and a style. The bottleneck keeps the rest of the state out.
+    condition = layers.Dense(64)(waves) + layers.Dense(64)(layers.Dense(16, use_bias=False)(state))
+    condition = layers.Dense(16, "silu")(layers.Activation("silu")(condition))
+
+    hidden = layers.Dense(units)(code)
+    for _ in range(blocks):
+        inner = layers.Dense(units, use_bias=False)(layers.LayerNormalization()(hidden))
+        scale, shift = layers.Dense(units)(condition), layers.Dense(units)(condition)
+        inner = layers.Activation("silu")(inner * (1 + scale) + shift)
+        hidden = hidden + layers.Dense(units, kernel_initializer="zeros")(inner)
+    velocity = layers.Dense(codes, kernel_initializer="zeros")(layers.LayerNormalization()(hidden))
+    # Were the images of a digit normally distributed, these two terms alone would be exact.
+    scale, shift = (layers.Dense(codes, kernel_initializer="zeros")(condition) for _ in range(2))
+    return keras.Model([code, time, state], velocity + scale * code + shift, name="velocity")
