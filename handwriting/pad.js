@@ -19,7 +19,6 @@ const STYLE = `
     border: 2px solid #1f77b4; border-radius: 2px;
   }
   .pad-status, .pad-title { color: var(--jp-ui-font-color1, CanvasText); }
-  .pad-status { min-height: 1.5em; }
   .pad-answers {
     display: grid; grid-template-columns: max-content auto; gap: 0 12px; align-items: center;
   }
@@ -45,7 +44,7 @@ function render({ model, el }) {
   const buttonRow = append("div", pad, { class: "pad-row" });
   makeButton("Undo", undo);
   makeButton("Clear", () => send(model.get("strokes").map(() => [])));
-  const statusLine = append("div", pad, { class: "pad-status", role: "status" });
+  const statusLine = append("span", buttonRow, { class: "pad-status", role: "status" });
   const answerRows = append("div", pad, { class: "pad-answers", "aria-live": "polite" });
 
   function makeButton(title, action) {

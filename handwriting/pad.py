@@ -121,7 +121,7 @@ def _painted(box: list) -> np.ndarray:
     draw = ImageDraw.Draw(picture)
     for stroke in box:
         at = PAINTED * (0.5 + scale * (np.array(stroke)[:, :2] - (low + high) / 2))
-        at = at.tolist()  # n pairs x, y
+        at = at.round(3).tolist()  # n pairs x, y, whatever the scale was
         for last, (x, y), (*_, width) in zip([at[0], *at], at, stroke, strict=False):
             radius = PAINTED * width / 2  # of round caps and joints
             draw.line([*last, x, y], fill=255, width=max(1, round(2 * radius)))

@@ -244,7 +244,7 @@ def _is_light(page: np.ndarray, widest: float) -> bool:
 
 
 def _filled(grey: np.ndarray, window: int, cut: bool) -> np.ndarray:
-    """Raises dark islands to the level of what surrounds them, up to islands as wide as `window`."""
+    """Raises dark islands, up to `window` wide, to the level of what surrounds them."""
     border = np.ones(grey.shape, bool)
     border[1:-1, 1:-1] = False
     marker = ndimage.grey_closing(grey, (window, window), mode="nearest")

@@ -1,4 +1,4 @@
-"""Writes what ships, as nothing else does: models/, executed notebooks, and their pictures, imgs/.
+"""Writes what ships: models/, executed notebooks, and their pictures in imgs/. Nothing else does.
 
 python -m studies.release                      # everything, in about two hours
 python -m studies.release style                # models/style.keras and studies/style.ipynb
@@ -18,7 +18,6 @@ import keras
 import nbformat
 import numpy as np
 import papermill
-from nbclient.output_widget import OutputWidget
 
 from augmentation import AUGMENTATION
 from classifier import train_classifier
@@ -30,10 +29,6 @@ from studies import growth
 from studies.report import ROOT, in_processes
 from studies.style import style_features
 from training import train_predictor
-
-# What `interact` shows, nbclient tells the kernel, on the socket where it waits for the end of the
-# cell, and then sometimes waits for ever (jupyter/nbclient#312). The kernel knows without.
-OutputWidget.send = lambda self, *arguments, **keywords: None
 
 CHATTER = re.compile(
     r"WARNING: All log messages before absl::InitializeLog"

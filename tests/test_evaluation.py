@@ -1,179 +1,153 @@
+from functools import partial
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from classifier import read_digits
-from evaluation import (
-    digit_means,
-    evaluate,
-    evaluate_chains,
-    mean_image_floor,
-    style_agreement,
-)
-from preprocessing import Damage, DigitSequences, digit_windows
-from variation import ANYBODY
+import evaluation
+from augmentation import AUGMENTATION
+from evaluation import digit_means, evaluate, evaluate_chains, mean_image_floor
+from preprocessing import Corruption, DigitSequences, digit_windows
 
 
 class Oracle:
     """Answers with the mean image of a digit that it is told, to check the measures themselves."""
 
     def __init__(self, digits):
-        self.digits = np.asarray(digits)
+        self.digits, self.step = np.asarray(digits), 0
 
     def predict(self, inputs, **_):
         return digit_means()[self.digits]
 
     def generate(self, images, steps):
-        return digit_means()[self.digits[:, :steps]]
+        assert steps == 1
+        self.step += 1
+        return digit_means()[self.digits[:, self.step - 1 : self.step]]
 
 
-def test_the_mean_images_are_those_of_the_training_images(mnist):
-    (images, labels), _ = mnist
+@pytest.fixture
+def nearest(monkeypatch):
+    """Reads images at once, by the mean image that is nearest."""
+
+    def read(images):
+        means = digit_means().reshape(10, 784)
+        return (images.reshape(-1, 784) @ means.T - np.square(means).sum(axis=1) / 2).argmax(axis=1)
+
+    monkeypatch.setattr(evaluation, "read_digits", read)
+
+
+def test_the_floor_is_the_error_of_the_mean_training_images(mnist):
+    (train_images, train_labels), (images, labels) = mnist
     assert digit_means().shape == (10, 28, 28) and digit_means().dtype == np.float32
-    np.testing.assert_allclose(digit_means()[3], images[labels == 3].mean(axis=0) / 255, atol=1e-4)
+    for digit in (0, 9):
+        expected = train_images[train_labels == digit].mean(axis=0) / 255
+        np.testing.assert_allclose(digit_means()[digit], expected, atol=1e-4)
     with pytest.raises(ValueError, match="read-only"):
         digit_means()[0] = 0  # or whoever asks next would get another floor
+    images, labels = images[:500], labels[:500]
+    targets = images / np.float32(255)
+    floor = mean_image_floor(targets, labels)
+    errors = np.square(targets - digit_means()[labels]).mean(axis=(1, 2))
+    assert floor["overall"] == pytest.approx(errors.mean(), rel=1e-5)
+    expected = {digit: errors[labels == digit].mean() for digit in range(10)}
+    assert floor["per_digit"] == pytest.approx(expected, rel=1e-5)
+    assert list(mean_image_floor(targets[:1], labels[:1])["per_digit"]) == [labels[0]]
+    for form in (images, targets.reshape(-1, 784)):  # integers are scaled
+        assert mean_image_floor(form, labels.tolist()) == floor
+    for digits in ([0, -1], [9, 10], [0.0, 1.0], [1], [[0, 1]]):
+        with pytest.raises(ValueError, match=r"^digits are .* expected integers \(n,\) in 0 to 9"):
+            mean_image_floor(targets[:2], digits)
+    for shape in ((28, 28), (0, 28, 28), (1, 2, 28, 28)):
+        with pytest.raises(ValueError, match=r"^digits are"):
+            mean_image_floor(np.zeros(shape), np.zeros(shape[:-2], int))
 
 
-def test_the_floor_is_the_error_of_the_mean_training_images(mnist, test):
-    _, targets, digits = test.sample(600)
+def test_predictions_are_measured_beside_the_floor_in_all_and_for_each_window(test, nearest):
+    _, targets, digits = test.sample(6_000)  # the default
+    assert evaluate(Oracle(digits[:, -1]), test)["ratio"] == pytest.approx(1, abs=1e-5)
+    nines, answers = Oracle(digits[:, -1]), digit_means()[[9] * 6_000]
+    nines.predict = lambda *_, **__: np.where(answers > 0, answers, -2)  # cut off at black
+    measures, errors = evaluate(nines, test), np.square(targets - answers).mean(axis=(1, 2))
     floor = mean_image_floor(targets, digits[:, -1])
-    assert set(floor["per_digit"]) == {4, 5, 6, 7, 8, 9}
-    errors = np.square(targets[digits[:, -1] == 7] - digit_means()[7])
-    assert floor["per_digit"][7] == pytest.approx(errors.mean(), rel=1e-5)
-    assert floor["overall"] == pytest.approx(np.mean(list(floor["per_digit"].values())), rel=1e-5)
+    assert measures["mse"] == pytest.approx(errors.mean(), rel=1e-4)
+    assert measures["floor"] == pytest.approx(floor["overall"], rel=1e-5)
+    assert measures["ratio"] == pytest.approx(errors.mean() / floor["overall"], rel=1e-4)
+    assert measures["accuracy"] == pytest.approx(1 / 6)
+    assert list(measures["windows"]) == [*map(tuple, digit_windows().tolist())]
+    for window, found in measures["windows"].items():
+        assert found["mse"] == pytest.approx(errors[digits[:, -1] == window[-1]].mean(), rel=1e-4)
+        assert found["floor"] == pytest.approx(floor["per_digit"][window[-1]], rel=1e-5)
+        assert found["accuracy"] == (window[-1] == 9)
 
 
-def test_an_oracle_stands_on_the_floor_and_is_always_right(mnist, test):
-    digits = test.sample(6_000)[2]
-    measures = evaluate(Oracle(digits[:, -1]), test)
-    assert measures["mse"] == pytest.approx(measures["floor"], rel=1e-5)
-    assert measures["ratio"] == pytest.approx(1, abs=1e-5)
-    assert measures["right"] == 1
-    assert set(measures["windows"]) == set(map(tuple, digit_windows().tolist()))
-    floors = [window["floor"] for window in measures["windows"].values()]
-    assert measures["floor"] == pytest.approx(np.mean(floors), rel=1e-5)
-
-
-def test_one_and_the_same_answer_is_right_for_one_window_of_six(mnist, test):
-    measures = evaluate(Oracle(np.full(600, 9)), test, n=600)
-    assert measures["right"] == pytest.approx(1 / 6)
-    assert measures["ratio"] > 1.1
-    assert measures["windows"][5, 6, 7, 8, 9]["right"] == 1
-    assert measures["windows"][0, 1, 2, 3, 4]["right"] == 0
-
-
-def test_a_chain_is_right_where_every_step_is(mnist, test):
+def test_a_chain_is_right_where_every_step_is(mnist, test, nearest):
     digits = np.tile(np.arange(4, 10), (1_000, 1))
     digits[300:400, 2] = 1
     digits[400:500, 2:] = 0
-    oracle = Oracle(digits)
-    measures = evaluate_chains(oracle, test)
-    np.testing.assert_allclose(measures["steps"], [1, 1, 0.8, 0.9, 0.9, 0.9])
-    assert measures["chains"] == pytest.approx(0.8)
+    measures = evaluate_chains(Oracle(digits), test)
+    np.testing.assert_allclose(measures["step_accuracy"], [1, 1, 0.8, 0.9, 0.9, 0.9])
+    assert measures["chain_accuracy"] == pytest.approx(0.8)
     (images, labels), _ = mnist
-    sixes = images[labels == 6] / np.float32(255)
-    off = [np.square(digit_means()[digit] - sixes).mean() for digit in (6, 1, 0)]
-    assert measures["errors"][2] == pytest.approx(np.average(off, weights=[8, 1, 1]), rel=1e-4)
+    for step, wrong in ((0, (4, 4)), (2, (1, 0))):
+        right = images[labels == step + 4] / np.float32(255)
+        off = [np.square(digit_means()[d] - right).mean() for d in (step + 4, *wrong)]
+        expected = np.average(off, weights=[8, 1, 1])
+        assert measures["errors"][step] == pytest.approx(expected, rel=1e-4)
+    assert measures["errors"].shape == (6,)
 
 
-def test_long_chains_are_measured_in_blocks_that_join(mnist, test):
-    """With a predictor that reads its context: each block starts where the last one ended."""
-
-    class Reader:
-        def generate(self, images, steps):
-            last = read_digits(np.reshape(images, (-1, 4, 28, 28))[:, -1])
-            digits = (last[:, None] + 1 + np.arange(steps)) % 10
-            return Oracle(digits).generate(images, steps)
-
-    endless = DigitSequences(*mnist[1], digit_windows(wrap=True), seed=0)
-    measures = evaluate_chains(Reader(), endless, steps=230, n=20)
-    assert measures["steps"].shape == measures["errors"].shape == (230,)
-    starts = read_digits(endless.sample(20)[0].reshape(-1, 4, 28, 28)[:, -1])
-    misread = np.mean(starts != endless.sample(20)[2][:, 3])
-    assert measures["chains"] == pytest.approx(1 - misread)
-    # On the mean images themselves, the expected error is the variance within the digits.
-    np.testing.assert_allclose(measures["errors"], measures["errors"][0], rtol=0.1)
-
-
-def test_the_blocks_of_a_long_chain_share_one_stream_of_noise(mnist):
-    class Noise:
-        """Keeps the random numbers that it is handed, as a sampler does."""
+def test_chains_feed_back_answers_and_share_one_stream_of_noise(mnist, nearest):
+    class Witness:
+        """Keeps what it is asked, and the random numbers that it is handed, as a sampler does."""
 
         def __init__(self):
-            self.taken = []
+            self.contexts, self.numbers = [], []
 
-        def generate(self, images, steps, seed):
-            self.taken.append(np.random.default_rng(seed).random(steps))
-            return np.zeros((len(images), steps, 28, 28), "float32")
+        def generate(self, images, steps, temperature, seed=None):
+            assert (steps, temperature) == (1, 2)
+            self.contexts.append(images)
+            self.numbers.append(np.random.default_rng(seed).random())
+            return images[:, :1]
 
-    endless = DigitSequences(*mnist[1], digit_windows(wrap=True), seed=0)
-    noise = Noise()
-    evaluate_chains(noise, endless, steps=230, n=2, seed=7)
-    expected = np.random.default_rng(7).random(230)
-    np.testing.assert_array_equal(np.concatenate(noise.taken), expected)
-
-
-@pytest.mark.parametrize("measure", [evaluate_chains, style_agreement])
-def test_chains_start_from_what_the_test_draws(mnist, measure):
-    class Witness:
-        def generate(self, images, steps, **arguments):
-            self.seen, self.steps, self.arguments = images, steps, set(arguments)
-            return np.repeat(np.reshape(images, (len(images), -1, 28, 28))[:, :1], steps, axis=1)
-
+    spoiled = {"corruption": Corruption(0.5), "augmentation": AUGMENTATION}
+    sequences = DigitSequences(*mnist[1], digit_windows(wrap=True), seed=0, **spoiled)
     witness = Witness()
-    sequences = DigitSequences(
-        *mnist[1],
-        digit_windows(wrap=True),
-        pairing="style",
-        neighbours=3,
-        damage=Damage(0.5, ["wrong"]),
-        variation=ANYBODY,
-        seed=9,
-    )
-    measure(witness, sequences, steps=2, n=500, seed=1, temperature=2)
-    np.testing.assert_array_equal(witness.seen.reshape(500, 4, 784), sequences.sample(500)[0])
-    assert witness.steps == 2 and witness.arguments == {"seed", "temperature"}
+    evaluate_chains(witness, sequences, steps=3, n=50, seed=7, temperature=2)
+    first, second, _ = witness.contexts
+    np.testing.assert_array_equal(first.reshape(50, 4, 784), sequences.sample(50)[0])
+    np.testing.assert_array_equal(second, first[:, [1, 2, 3, 0]])
+    np.testing.assert_array_equal(witness.numbers, np.random.default_rng(7).random(3))
 
 
-class Copier:
-    """Answers every step with the last image it read, its own or that of another sequence."""
-
-    def __init__(self, shift):
-        self.shift = shift
-
-    def generate(self, images, steps):
-        last = np.roll(images[:, -1], self.shift, axis=0).reshape(-1, 1, 28, 28)
-        return np.repeat(last, steps, axis=1)
-
-
-def test_style_agreement_is_the_correlation_with_the_mean_of_the_inputs(mnist):
-    paired = DigitSequences(*mnist[1], [[4, 3, 2, 1, 0]], pairing="style", seed=0)
-    styles = paired.style[paired.draw(6_000)[1]]  # (n, 5, 3)
-    agreement = style_agreement(Copier(0), paired)
-    for feature, name in enumerate(("slant", "ink", "aspect")):
-        last, read = styles[:, 3, feature], styles[:, :4, feature].mean(axis=1)
-        np.testing.assert_allclose(agreement[name], [np.corrcoef(last, read)[0, 1]], atol=1e-6)
+def test_chains_start_from_the_windows_that_allow_them(mnist, nearest):
+    down = DigitSequences(*mnist[1], windows=[[3, 2, 1], [2, 1, 0], [7, 1, 5]], seed=0)
+    measures = evaluate_chains(Oracle(np.tile([1, 0], (8, 1))), down, steps=2, n=8)
+    assert measures["chain_accuracy"] == 1
+    starts = DigitSequences(*mnist[1], windows=[[3, 2, 1], [7, 1, 5]], seed=3)
+    expected = starts.draw(50)[0][:, -1:]
+    assert set(expected[:, 0]) == {1, 5}
+    assert evaluate_chains(Oracle(expected), starts, steps=1, n=50)["chain_accuracy"] == 1
 
 
-def test_style_agreement_tells_a_writer_from_a_stranger(mnist):
-    paired = DigitSequences(*mnist[1], [[4, 3, 2, 1, 0], [1, 3, 4, 1, 2]], pairing="style", seed=0)
-    own = style_agreement(Copier(0), paired, n=1_000)
-    assert set(own) == {"slant", "ink", "aspect"}
-    assert min(agreement[0] for agreement in own.values()) > 0.8
-    other = style_agreement(Copier(1), paired, n=1_000)
-    assert max(abs(agreement[0]) for agreement in other.values()) < 0.2
+@pytest.mark.parametrize("answer", [np.zeros((3, 784)), np.full((3, 28, 28), np.nan)])
+def test_other_predictions_and_counts_are_refused(test, answer):
+    model = SimpleNamespace(predict=lambda *_, **__: answer, predict_on_batch=lambda _: answer)
+    for measure in (evaluate, partial(evaluate_chains, steps=1)):
+        with pytest.raises(
+            ValueError, match=r"^the model predicts .*; expected \(3, 28, 28\) with"
+        ):
+            measure(model, test, n=3)
+        with pytest.raises(ValueError, match=r"^n is 0; expected an integer"):
+            measure(model, test, n=0)
+    for steps, fault in ((0, "steps is 0; expected an integer"), (7, "followed for 7 steps")):
+        with pytest.raises(ValueError, match=fault):
+            evaluate_chains(model, test, steps=steps)
 
 
 def test_learning_shows_in_the_measures(model, test, capfd):
     """One image for all stands at a ratio of 1.18, with one answer in six right."""
     measures = evaluate(model, test, n=1_200)
     assert measures["ratio"] < 1.06
-    assert measures["right"] > 0.8
-    assert evaluate_chains(model, test, steps=2, n=200)["steps"][0] > 0.8
+    assert measures["accuracy"] > 0.8
+    assert evaluate_chains(model, test, steps=2, n=200)["step_accuracy"][0] > 0.8
     assert capfd.readouterr().out == ""  # no progress bars between a notebook's numbers
-
-
-def test_chains_start_from_the_windows_that_allow_them(mnist):
-    down = DigitSequences(*mnist[1], windows=[[3, 2, 1], [2, 1, 0]], seed=0)
-    measures = evaluate_chains(Oracle(np.tile([1, 0], (8, 1))), down, steps=2, n=8)
-    assert measures["chains"] == 1

@@ -1,202 +1,107 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
+from matplotlib.colors import same_color
 from PIL import Image
 
-from plotting import (
-    animate_chain,
-    animate_row,
-    plot_chain,
-    plot_excess,
-    plot_giveaways,
-    plot_grid,
-    plot_growth,
-    plot_guidance,
-    plot_history,
-    plot_page,
-    plot_plateau,
-    plot_predictions,
-    plot_right,
-    plot_sequence,
-)
+import plotting
 
 IMAGES = np.random.default_rng(0).random((24, 28, 28), "float32")
-INPUTS = IMAGES[:4]
-
-
-def drawn(figure):
-    """The images that a figure shows, in order."""
-    return [image.get_array() for ax in figure.axes for image in ax.images]
-
-
-def texts(figure):
-    return [text.get_text() for ax in figure.axes for text in ax.texts]
-
-
+FLAT, INPUTS = IMAGES.reshape(24, 784), IMAGES[:4]
+PAGE = np.random.default_rng(0).integers(256, size=(40, 100, 3), dtype=np.uint8)
+LEVELS = ["plateau: one image for all", "floor: mean image of the right digit"]
 FIGURES = {
-    "sequence": lambda **kwargs: plot_sequence(INPUTS, IMAGES[4], [0, 1, 2, 3, 4], **kwargs),
-    "chain": lambda **kwargs: plot_chain(INPUTS, IMAGES[4:10], **kwargs),
-    "history": lambda **kwargs: plot_history({"Adam": [0.06, 0.054]}, 0.0537, 0.0635, **kwargs),
-    "plateau": lambda **kwargs: plot_plateau(
-        [
-            {"optimizer": "adam", "recipe": "plain", "batch": 32, "half": 90, "longest": 1_000},
-            {"optimizer": "adam", "recipe": "both", "batch": 32, "half": 10, "longest": 1_000},
-            {"optimizer": "sgd", "recipe": "plain", "batch": 256, "half": None, "longest": 500},
-        ],
-        **kwargs,
+    "sequence": (plotting.plot_sequence, (INPUTS, IMAGES[4]), "→"),
+    "chain": (plotting.plot_chain, (INPUTS, IMAGES[4:10]), ""),
+    "page": (plotting.plot_page, (PAGE, [[10, 5, 30, 25], [10, 60, 35, 80]]), "12"),
+    "history": (plotting.plot_history, ({"Adam": [0.06, 0.054]}, 0.053, 0.063), LEVELS),
+    "predictions": (
+        plotting.plot_predictions,
+        ([INPUTS], IMAGES[4:5], IMAGES[5:6]),
+        ["→", "generated", "real"],
     ),
-    "predictions": lambda **kwargs: plot_predictions(
-        [INPUTS, INPUTS], IMAGES[4:6], IMAGES[6:8], **kwargs
-    ),
-    "guidance": lambda **kwargs: plot_guidance([1, 2], [0.6, 0.4], [0.95, 0.99], 0.2, **kwargs),
-    "giveaways": lambda **kwargs: plot_giveaways(
-        {"before": np.eye(28), "after": np.full((28, 28), 0.5)}, **kwargs
-    ),
-    "right": lambda **kwargs: plot_right([0, 4], {"plain": [1, 0.4]}, "moved, pixels", **kwargs),
-    "excess": lambda **kwargs: plot_excess(
-        {"LSTM": [(1, 1e-2), (10, 1e-5)], "linear": [(1, 1e-2), (10, 1e-4)]}, **kwargs
-    ),
-    "growth": lambda **kwargs: plot_growth(
-        [10, 100], {"building": [0.1, 1]}, {"building": [90, 91]}, **kwargs
-    ),
-    "page": lambda **kwargs: plot_page(
-        255 * np.eye(40, 100, dtype="uint8").repeat(3).reshape(40, 100, 3),
-        [[10, 5, 30, 25], [10, 60, 35, 80]],
-        **kwargs,
-    ),
-    "grid": lambda **kwargs: plot_grid(IMAGES.reshape(4, 6, 28, 28), **kwargs),
+    "grid": (plotting.plot_grid, (IMAGES.reshape(4, 6, 28, 28),), ""),
 }
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_is_returned_saved_and_closed(name, tmp_path):
-    path = tmp_path / "new" / f"{name}.png"
-    figure = FIGURES[name](path=path)
-    assert isinstance(figure, Figure)
+    plot, arguments, texts = FIGURES[name]
+    path = tmp_path / "new" / "folder" / f"{name}.png"
+    with plt.rc_context({"figure.facecolor": "red"}):
+        figure = plot(*arguments, path=path)
+    assert [text.get_text() for text in figure.axes[0].texts if text.get_text()] == list(texts)
     with Image.open(path) as saved:
-        pixels = np.asarray(saved.convert("L"))
-    assert pixels.shape[1] < 1_200 and pixels.min() < 100 and pixels.max() == 255
+        pixels = np.asarray(saved.convert("RGB"))
+    assert pixels.min() < 120 and pixels[0, 0].tolist() == [255, 255, 255]
     assert plt.get_fignums() == []
-
-
-@pytest.mark.parametrize("name", ["sequence", "chain", "history", "page"])
-def test_draws_on_a_given_axis(name):
+    if name in ("predictions", "grid"):
+        return
     figure, axes = plt.subplots(2)
-    assert FIGURES[name](ax=axes[1]) is figure
+    assert plot(*arguments, ax=axes[1]) is figure
     assert not axes[0].has_data() and axes[1].has_data()
     assert plt.get_fignums() == [figure.number]  # still the caller's
     plt.close(figure)
 
 
-def test_a_batch_is_no_chain():
-    with pytest.raises(ValueError, match="not a batch"):
-        plot_chain(IMAGES.reshape(2, 12, 28, 28), IMAGES[:4])
+def check_rows(figure, images, columns, generated=(), texts=(), arrow=None):
+    """Checks axes of images in rows: each image, its place and its frame; and all texts."""
+    for ax, own in zip(figure.axes, np.split(np.array(images), len(figure.axes)), strict=True):
+        places = [place for place in range(len(own) + (arrow is not None)) if place != arrow]
+        for place, wanted, image, frame in zip(places, own, ax.images, ax.patches, strict=True):
+            np.testing.assert_array_equal(image.get_array(), wanted)
+            assert (image.get_cmap().name, image.get_clim()) == ("gray_r", (0, 1))  # dark ink
+            x, y = 32 * (place % columns), 32 * (place // columns)
+            assert image.get_extent() == [x, x + 28, y + 28, y]
+            assert frame.get_bbox().bounds == (x, y, 28, 28)
+            assert same_color(frame.get_edgecolor(), "tab:blue" if place in generated else "0.7")
+    found = [text.get_text() for ax in figure.axes for text in ax.texts if text.get_text()]
+    assert found == list(texts)
 
 
-def test_a_sequence_reads_like_a_formula():
-    figure = FIGURES["sequence"]()
-    assert [text for text in texts(figure) if text] == ["→", "0", "1", "2", "3", "4"]
-    np.testing.assert_array_equal(drawn(figure), IMAGES[:5])
-
-
-def test_flattened_images_are_drawn_as_images():
-    flat = plot_chain(INPUTS.reshape(4, 784), IMAGES[4:10].reshape(6, 784))
-    np.testing.assert_array_equal(drawn(flat), IMAGES[:10])
+def test_sequences_chains_and_grids_are_rows_of_images():
+    check_rows(plotting.plot_sequence(FLAT[:4], FLAT[4]), IMAGES[:5], 6, texts="→", arrow=4)
+    figure = plotting.plot_sequence(FLAT[:4], FLAT[4], [0, 1, 2, 3, 9])
+    check_rows(figure, IMAGES[:5], 6, texts="→01239", arrow=4)
+    check_rows(plotting.plot_chain(INPUTS, FLAT[4:14]), IMAGES[:14], 10, range(4, 14))
+    check_rows(plotting.plot_chain(INPUTS, FLAT[4:10], columns=4), IMAGES[:10], 4, range(4, 10))
+    grid = plotting.plot_grid(FLAT[:6].reshape(3, 2, 784), rows="abc", columns="xy", real=[1])
+    check_rows(grid, IMAGES[:6], 2, [0, 1, 4, 5], "xyabc")
+    with pytest.raises(ValueError, match=r"got \(2, 12\) images; expected one sequence"):
+        plotting.plot_chain(IMAGES.reshape(2, 12, 28, 28), INPUTS)
 
 
 def test_predictions_stand_beside_the_real_images():
-    shown = drawn(FIGURES["predictions"]())
-    np.testing.assert_array_equal(shown[:6], [*INPUTS, IMAGES[4], IMAGES[6]])
-    np.testing.assert_array_equal(shown[10:], [IMAGES[5], IMAGES[7]])
+    shown = [*INPUTS, IMAGES[8], IMAGES[12], IMAGES[10]]
+    shown += [*IMAGES[4:8], IMAGES[9], IMAGES[13], IMAGES[11]]
+    answers = {"one": FLAT[8:10], "other": IMAGES[12:14]}
+    contexts, targets = FLAT[:8].reshape(2, 4, 784), FLAT[10:12]
+    figure = plotting.plot_predictions(contexts, answers, targets, rows="ab")
+    check_rows(figure, shown, 8, [5, 6], ["→", "one", "other", "real", "a", "→", "b"], arrow=4)
 
 
-def test_predictions_of_several_predictors_stand_side_by_side():
-    answers = {"one": IMAGES[4:6], "other": IMAGES[6:8]}
-    figure = plot_predictions([INPUTS, INPUTS], answers, IMAGES[8:10], rows=["first", "second"])
-    assert {"one", "other", "real", "first", "second"} <= set(texts(figure))
-    np.testing.assert_array_equal(drawn(figure)[4:7], [IMAGES[4], IMAGES[6], IMAGES[8]])
-
-
-def test_a_page_has_a_box_and_a_number_around_each_digit():
-    (ax,) = FIGURES["page"]().axes
-    boxes = [(*box.get_xy(), box.get_width(), box.get_height()) for box in ax.patches]
-    assert boxes == [(4.5, 9.5, 20, 20), (59.5, 9.5, 20, 25)]
-    assert [text.get_text() for text in ax.texts] == ["1", "2"]
-
-
-def test_a_grid_has_titles_for_rows_and_columns():
-    figure = plot_grid(IMAGES[:6].reshape(2, 3, 28, 28), rows=["a", "b"], columns=["x", "y", "z"])
-    assert {"a", "b", "x", "y", "z"} <= set(texts(figure))
-    np.testing.assert_array_equal(drawn(figure), IMAGES[:6])
-
-
-def test_real_images_have_other_frames_in_a_grid():
-    frames = plot_grid(IMAGES[:6].reshape(3, 2, 28, 28), real=[1]).axes[0].patches
-    colours = [frame.get_edgecolor() for frame in frames]
-    assert colours[:2] == colours[4:] and colours[2] == colours[3] != colours[0]
-
-
-def test_shares_of_right_digits_are_drawn_in_percent():
-    (ax,) = FIGURES["right"]().axes
-    np.testing.assert_allclose(ax.lines[0].get_xydata(), [[0, 100], [4, 40]])
-
-
-def test_history_shows_the_floor_and_the_plateau():
-    (ax,) = FIGURES["history"]().axes
-    heights = [line.get_ydata()[0] for line in ax.lines]
-    assert heights == [0.06, 0.0635, 0.0537]
-
-
-def test_the_plateau_has_a_mark_for_each_run_and_another_for_those_that_never_left():
-    adam, sgd = FIGURES["plateau"]().axes
-    assert (adam.get_title(), sgd.get_title()) == ("adam", "sgd")
-    assert [line.get_xdata()[0] for line in adam.lines] == [90, 10]
-    assert [label.get_text() for label in adam.get_yticklabels()] == ["plain", "both"]
-    assert adam.lines[0].get_ydata() < adam.lines[1].get_ydata()
-    (stopped,) = sgd.lines
-    assert stopped.get_xdata()[0] == 500
-    assert stopped.get_marker() != adam.lines[0].get_marker()
-    assert stopped.get_color() != adam.lines[0].get_color()  # another size of batch
+def test_pages_have_boxes_and_histories_their_curves_and_levels():
+    plot, arguments, _ = FIGURES["page"]
+    (ax,) = plot(*arguments).axes
+    np.testing.assert_array_equal(ax.images[0].get_array(), PAGE)
+    boxes = [(4.5, 9.5, 20, 20), (59.5, 9.5, 20, 25)]
+    assert [box.get_bbox().bounds for box in ax.patches] == boxes
+    plot, arguments, _ = FIGURES["history"]
+    curve, *levels = plot(*arguments).axes[0].lines
+    assert curve.get_xydata().tolist() == [[1, 0.06], [2, 0.054]] and curve.get_label() == "Adam"
+    assert [level.get_ydata() for level in levels] == [[0.063] * 2, [0.053] * 2]
 
 
 def test_the_animation_adds_one_image_a_frame(tmp_path):
-    path = tmp_path / "chain.gif"
-    animate_chain(INPUTS, IMAGES[4:7], path, seconds=0.1)
+    path = tmp_path / "new" / "folder" / "chain.gif"
+    figure = plotting.animate_chain(FLAT[:4], FLAT[4:7], path, columns=4, seconds=0.1)
+    check_rows(figure, IMAGES[:7], 4, [4, 5, 6])
     with Image.open(path) as gif:
-        assert gif.n_frames == 4  # equal frames at the end are merged into one longer one
-        ink = []
+        ink, times = [], []
         for frame in range(gif.n_frames):
             gif.seek(frame)
-            ink.append(255 * gif.width * gif.height - np.asarray(gif.convert("L"), int).sum())
+            pixels = np.asarray(gif.convert("RGB"), int)
+            times.append(gif.info["duration"])
+            ink.append(int((pixels.min(axis=2) < 200).sum()))
+    assert times == [100, 100, 100, 300]  # the last frame comes three times
     assert np.all(np.diff(ink) > 0)
-
-
-def test_guidance_and_growth_show_the_numbers_that_they_are_given():
-    left, right = FIGURES["guidance"]().axes
-    assert left.lines[0].get_ydata().tolist() == [0.6, 0.4]
-    assert right.lines[0].get_ydata().tolist() == [95, 99]
-    left, right = FIGURES["growth"]().axes
-    assert left.get_xscale() == left.get_yscale() == "log"
-    assert left.lines[0].get_ydata().tolist() == [0.1, 1]
-    assert right.lines[0].get_ydata().tolist() == [90, 91]
-
-
-def test_films_play_side_by_side(tmp_path):
-    films = IMAGES.reshape(4, 6, 28, 28)
-    figure = animate_row(films, tmp_path / "films.gif", titles=list("abcd"))
-    np.testing.assert_array_equal(drawn(figure), films[:, -1])
-    with Image.open(tmp_path / "films.gif") as gif:
-        frames = []
-        for frame in range(gif.n_frames):
-            gif.seek(frame)
-            frames.append(np.asarray(gif.convert("L")))
-    assert np.any(frames[0] != frames[1])
-    assert len(frames) >= 6
-
-
-def test_the_legend_of_errors_above_the_floor_has_the_best_first():
-    ax = plot_excess({"a": [(1, 1e-2), (10, 1e-4)], "b": [(1, 1e-1), (9, 1e-5)]}).axes[0]
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["b", "a"]
-    np.testing.assert_allclose(ax.lines[0].get_xdata(), [1, 9])
-    np.testing.assert_allclose(ax.lines[0].get_ydata(), [1e-1, 1e-5])

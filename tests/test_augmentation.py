@@ -1,0 +1,125 @@
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from scipy.ndimage import affine_transform, convolve, grey_dilation, grey_erosion
+
+from augmentation import AUGMENTATION, Augmentation
+from data import flatten
+
+# Grey up to the edges, so that what happens there counts, too.
+IMAGES = np.random.default_rng(0).integers(256, size=(40, 28, 28), dtype=np.uint8)
+GREY = IMAGES / 255
+
+
+def changed(images=IMAGES, seed=0, **ranges):
+    found = Augmentation(**ranges)(images, seed)
+    assert found.dtype == np.float32 and found.shape == (len(images), 784)
+    assert found.min() >= 0 and found.max() <= 1
+    return found.reshape(-1, 28, 28)
+
+
+def moved(rotation, zoom=1, shear=0):
+    """What SciPy makes of one matrix, whose axes point right and up."""
+    angle = np.radians(rotation)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    back = np.linalg.inv(zoom * turn @ [[1, shear], [0, 1]]) * [[1, -1], [-1, 1]]
+    back, middle = back[::-1, ::-1], np.array([13.5, 13.5])  # down and right, as arrays have it
+    offset = middle - back @ middle
+    return [affine_transform(one, back, offset, order=1, mode="grid-constant") for one in GREY]
+
+
+LIMITS = {"shift": (0, 28), "rotation": (-360, 360), "zoom": (0.1, 10), "shear": (-10, 10)}
+LIMITS |= {"thickness": (-1, 1), "blur": (0, 1), "paper": (0, 1), "noise": (0, 1)}
+BINOMIAL = np.outer([1, 2, 1], [1, 2, 1])[None] / 16
+
+
+@pytest.mark.parametrize(
+    ("amounts", "expected"),
+    [
+        ({}, GREY),
+        ({"rotation": 90}, np.rot90(GREY, axes=(1, 2))),
+        ({"rotation": 20, "zoom": 1.3, "shear": 0.2}, moved(20, 1.3, 0.2)),
+        ({"rotation": -130, "zoom": 0.6, "shear": -0.4}, moved(-130, 0.6, -0.4)),
+        ({"rotation": 4, "zoom": 0.1}, moved(4, 0.1)),
+        ({"thickness": 1}, grey_dilation(GREY, (1, 3, 3))),
+        ({"thickness": -1}, grey_erosion(GREY, (1, 2, 2))),
+        ({"thickness": 0.5}, (grey_dilation(GREY, (1, 3, 3)) + GREY) / 2),
+        ({"blur": 1}, convolve(GREY, BINOMIAL, mode="constant")),
+        ({"paper": 0.2}, 0.2 + 0.8 * GREY),
+    ],
+)
+def test_each_change_is_what_its_name_says(amounts, expected):
+    ranges = {name: (amount, amount) for name, amount in amounts.items()}
+    np.testing.assert_allclose(changed(**ranges), expected, atol=1e-4)
+
+
+def test_digits_are_moved_as_far_as_asked_for_in_any_direction():
+    small = np.zeros((200, 28, 28), "float32")
+    small[:, 12:16, 10:18] = 1  # none of it leaves the image
+
+    def way(**ranges):
+        """How far the ink's centre of mass has moved, `(n, 2)`: to the right and up."""
+        images, (down, right) = changed(small, **ranges), np.mgrid[:28, :28] - 13.5
+        mass = images.sum(axis=(1, 2))
+        return [(images * axis).sum(axis=(1, 2)) / mass for axis in (right, -down)]
+
+    np.testing.assert_allclose(np.hypot(*way(shift=(3, 3))), 3, atol=0.01)
+    quarters = np.histogram(np.arctan2(*way(shift=(3, 3))), 8, (-np.pi, np.pi))[0]
+    assert quarters.min() >= 12  # of 25 on average
+    far = np.hypot(*way(shift=(1, 4)))
+    assert 1 <= far.min() < 1.2 and 3.8 < far.max() < 4.01
+
+
+def test_noise_is_normal_on_every_pixel():
+    noise = changed(np.full((200, 784), 0.5), noise=(0.1, 0.1)) - 0.5
+    assert noise.std() == pytest.approx(0.1, rel=0.02) and abs(noise.mean()) < 1e-3
+    within = [np.mean(np.abs(noise) < 0.1 * deviations) for deviations in (1, 2)]
+    np.testing.assert_allclose(within, [0.683, 0.954], atol=0.01)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_seed_means_the_same_changes_everywhere_and_for_ever(order):
+    pixels = np.asarray(flatten(IMAGES), order=order)
+    found = AUGMENTATION(pixels, 7)
+    np.testing.assert_array_equal(pixels, flatten(IMAGES))  # left alone
+    np.testing.assert_array_equal(AUGMENTATION(IMAGES, np.random.default_rng(7)), found)
+    for seed in (8, None):
+        assert np.abs(AUGMENTATION(IMAGES, seed) - found).mean() > 0.01
+    # A single number tells how an image was changed, one of those that were.
+    found = AUGMENTATION(pixels[:20], 7)
+    numbers = found[(found != pixels[:20]).any(axis=1)] @ np.linspace(-1, 1, 784)
+    expected = [-1.14, -1.28, -50.38, 3.98, -0.81, 33.86, -10.09, 20.72]
+    np.testing.assert_allclose(numbers, expected, atol=0.02)
+
+
+def test_the_rates_are_those_of_images_or_whole_contexts_and_of_each_change():
+    many = np.concatenate([IMAGES] * 50).reshape(500, 4, 28, 28)
+    found = Augmentation(rate=0.3, shift=(2, 9))(many, 0)
+    assert found.shape == (500, 4, 784)
+    same = np.all(found == flatten(many), axis=-1)
+    assert set(same.sum(axis=1)) == {0, 4} and 0.65 < same.mean() < 0.75
+    assert all(len(np.unique(images, axis=0)) == 4 for images in found[~same[:, 0]])
+    found = Augmentation(change_rate=0.3, paper=(0.9, 0.9), thickness=(1, 1))(many, 0)
+    paper, thick = found.min(axis=-1) >= 0.9, np.median(found, axis=-1) > 0.75
+    assert 0.27 < paper.mean() < 0.33 and 0.25 < (thick & ~paper).mean() / (~paper).mean() < 0.35
+    every = {name: (most, most) for name, (_, most) in LIMITS.items()}
+    for rate in ("rate", "change_rate"):
+        np.testing.assert_array_equal(Augmentation(**{rate: 0}, **every)(IMAGES), flatten(IMAGES))
+
+
+def test_every_range_has_its_limits_and_images_their_shape():
+    for shape in ((28, 28), (1, 1, 1, 28, 28)):
+        with pytest.raises(ValueError, match=r"^images have shape .*; expected \(n, 28, 28\) or"):
+            AUGMENTATION(np.zeros(shape))
+    assert list(LIMITS) == [field.name for field in fields(Augmentation)[2:]]
+    for name, (least, most) in LIMITS.items():
+        assert getattr(Augmentation(**{name: (least, most)}), name) == (least, most)
+        bad = [(least - 0.01, most), (least, most + 0.01), (most, least), (np.nan, most), most]
+        for given in [*bad, (least, np.inf), (-np.inf, most), (least, np.nan), (least,) * 3]:
+            with pytest.raises(ValueError, match=rf"^{name} is .*; expected .* {least} to {most}$"):
+                Augmentation(**{name: given})
+    for name in ("rate", "change_rate"):
+        for given in (-0.01, 1.01, np.nan):
+            with pytest.raises(ValueError, match=rf"^{name} is {given}; expected 0 to 1"):
+                replace(AUGMENTATION, **{name: given})

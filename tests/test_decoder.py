@@ -1,0 +1,64 @@
+import keras
+import numpy as np
+import pytest
+
+from sampling.decoder import BINS, EDGES, STEPS, PixelDecoder
+
+N = 16 * BINS  # images in each batch: JAX compiles for each number
+
+
+@pytest.fixture(scope="module")
+def decoder():
+    return PixelDecoder(codes=4, units=(16, 16))
+
+
+def set_weights(decoder, deviation):
+    rng = np.random.default_rng(0)
+    decoder.set_weights([deviation * rng.standard_normal(w.shape) for w in decoder.get_weights()])
+
+
+def bins_of(images):
+    return (np.round(255 * images)[..., None] >= EDGES[1:]).sum(axis=-1)
+
+
+def test_draws_levels_of_grey_with_the_probabilities_that_it_answers_with(decoder):
+    """All weights are 0 but the last biases: the same distribution everywhere."""
+    assert np.diff(EDGES).tolist() == [1, *[12] * 21, 1, 1, 1]
+    set_weights(decoder, 0)
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet(np.ones(BINS))
+    for logits in decoder.logits:
+        logits.bias.assign(np.tile(np.log(probabilities), logits.units // BINS))
+    codes = np.zeros((N, 4), "float32")
+    images = decoder.predict_on_batch([codes, rng.random((N, 28, 28), np.float32)])
+    assert images.dtype == np.float32 and images.min() >= 0 and images.max() <= 1
+    levels, bins = 255 * images, bins_of(images)
+    np.testing.assert_allclose(levels, levels.round(), atol=1e-4)
+    found = np.bincount(bins.ravel(), minlength=BINS) / bins.size
+    np.testing.assert_allclose(found, probabilities, atol=0.003)
+    widest = 1 + np.argmax(probabilities[1:-3])  # of twelve levels, which are equally likely
+    counts = np.bincount((levels.round()[bins == widest] - EDGES[widest]).astype(int))
+    np.testing.assert_allclose(counts / counts.sum(), 1 / 12, atol=0.02)
+    expected = -np.log(probabilities)[bins].sum(axis=(1, 2))
+    np.testing.assert_allclose(decoder.negative_log_likelihood(codes, images), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("y", "x", "step"), [(12, 12, 0), (14, 14, 1), (13, 13, 4), (13, 12, 7)])
+def test_each_step_sees_what_was_drawn_near_it_and_nothing_else(decoder, y, x, step):
+    """And draws each level as often as its negative log-likelihood says."""
+    set_weights(decoder, 0.3)
+    rng = np.random.default_rng(1)
+    codes = np.repeat(rng.standard_normal((1, 4)).astype("float32"), N, axis=0)
+    noise = np.repeat(rng.random((1, 28, 28), np.float32), N, axis=0)
+    noise[:, y, x] = (np.arange(N) + 0.5) / N
+    images = decoder.predict_on_batch([codes, noise])
+    changed = (images != images[0]).any(axis=0)
+    steps = np.tile(STEPS, (7, 7))
+    assert steps[y, x] == step and changed[y, x] and (steps[changed] <= step).sum() == 1
+    near = np.argwhere(changed & (steps == min(step + 1, 7)))  # the next step is not blind
+    assert near.min() >= 8 and near.max() < 20  # its own block and the eight around it
+    if step == 7:
+        found = np.bincount(bins_of(images[:, y, x]), minlength=BINS) / N
+        images[:, y, x] = np.tile(EDGES[:-1] / 255, 16)
+        losses = decoder.negative_log_likelihood(codes, images)[:BINS]
+        np.testing.assert_allclose(found, keras.ops.softmax(-losses), atol=2 / N)

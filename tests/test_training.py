@@ -1,0 +1,200 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from model import adapt, make_optimizer, summed_squared_error
+from preprocessing import DigitSequences
+from training import epochs_done, resumable_fit, train_predictor
+
+ROOT = Path(__file__).parent.parent
+layers = keras.layers
+
+
+@pytest.fixture(scope="module")
+def pairs(mnist):
+    return DigitSequences(*mnist[1], windows=[[3, 2, 1], [2, 1, 0]], seed=0)
+
+
+def check_weights(model, expected):
+    for one, other in zip(model.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def linear(*inputs):
+    """A network that has no weights until it is called, if it is not told what its inputs are."""
+    ends = layers.Flatten(), layers.Dense(784, activation="sigmoid"), layers.Reshape((28, 28))
+    return keras.Sequential([*inputs, *ends])
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "expected"),
+    [
+        ("sgd", make_optimizer("sgd", 3)),
+        (keras.optimizers.SGD(0.125), keras.optimizers.SGD(0.125)),  # keeps its learning rate
+    ],
+)
+def test_train_predictor_does_what_keras_does_step_by_step(pairs, optimizer, expected):
+    found = train_predictor(pairs, 3, optimizer, batch_size=8, seed=5, build=lambda _: linear())
+    keras.utils.set_random_seed(5)
+    model = linear(keras.Input((2, 784)))
+    adapt(model, pairs.mean_target())
+    model.compile(expected, summed_squared_error)
+    model.fit(pairs.batches(8), steps_per_epoch=3, shuffle=False, verbose=0)
+    check_weights(found, model)
+
+
+def test_counts_are_integers_of_at_least_one(pairs, tmp_path):
+    for sizes in ({"steps": None}, {"steps": 0}, {"steps": 1, "batch_size": 0}):
+        with pytest.raises(ValueError, match=r"^(steps|batch_size) is .*; expected an integer"):
+            train_predictor(pairs, **sizes)
+    for name in ("epochs", "steps_per_epoch", "batch_size"):
+        sizes = {"epochs": 1, "steps_per_epoch": 1} | {name: 0}
+        with pytest.raises(ValueError, match=f"^{name} is 0; expected an integer"):
+            resumable_fit(None, pairs, tmp_path / "new", **sizes)
+    assert not (tmp_path / "new").exists()
+
+
+def network(*more):
+    keras.utils.set_random_seed(0)
+    model = linear(keras.Input((2, 784)), *more)
+    model.compile(make_optimizer("adam"), summed_squared_error, jit_compile=False)
+    return model
+
+
+def fit(pairs, folder, epochs, model=None, **options):
+    model = model or network()
+    sizes = {"epochs": epochs, "steps_per_epoch": 2, "batch_size": 8, "verbose": 0}
+    return model, resumable_fit(model, pairs, folder, **sizes | options)
+
+
+@pytest.mark.parametrize("stream", [{}, {"batch_size": 64, "shard": (1, 2)}])
+def test_a_run_goes_on_where_more_epochs_are_wanted(pairs, tmp_path, stream):
+    whole, folder = network(), tmp_path / "new" / "folder"
+    batches = pairs.batches(**{"batch_size": 8} | stream)
+    whole.fit(batches, steps_per_epoch=2, epochs=3, shuffle=False, verbose=0)
+    assert epochs_done(folder) == 0
+    first, history = fit(pairs, folder, 2, **stream)
+    assert history.epoch == [0, 1] and epochs_done(folder) == 2
+    loaded, history = fit(pairs, folder, 2, **stream)
+    assert history.epoch == [] and int(loaded.optimizer.iterations) == 4
+    check_weights(loaded, first)
+    # On with the same model, whose optimizer is built.
+    _, history = fit(pairs, str(folder), 3, loaded, **stream, validation_data=pairs.sample(8)[:2])
+    assert history.epoch == [2] and set(history.history) == {"loss", "val_loss"}
+    check_weights(loaded, whole)
+
+
+def test_a_run_that_dies_while_it_saves_keeps_the_epoch_before(pairs, tmp_path, monkeypatch):
+    model, _ = fit(pairs, tmp_path, 1)
+    before = (tmp_path / "model.keras").read_bytes()
+
+    def die_half_way(self, path):
+        Path(path).write_bytes(before[:1000])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(keras.Sequential, "save", die_half_way)
+        fit(pairs, tmp_path, 2, model)
+    assert (tmp_path / "model.keras").read_bytes() == before
+    assert fit(pairs, tmp_path, 2, model)[1].epoch == [1]
+
+
+def test_an_epoch_that_a_callback_cut_short_is_trained_again(pairs, tmp_path):
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = self.model.optimizer.iterations == 3
+
+        def on_epoch_end(self, epoch, logs=None):
+            assert epochs_done(tmp_path) == min(epoch + 1, 1)  # saved before other callbacks run
+
+    model, _ = fit(pairs, tmp_path, 3, callbacks=[Stop()])
+    assert epochs_done(tmp_path) == 1
+    assert fit(pairs, tmp_path, 3, model)[1].epoch == [1, 2]
+    assert int(model.optimizer.iterations) == 6
+
+
+def test_noise_goes_on_as_in_a_run_never_interrupted(pairs, tmp_path):
+    def noisy():
+        return network(layers.GaussianNoise(1.0))
+
+    whole, _ = fit(pairs, tmp_path / "whole", 2, noisy())
+    fit(pairs, tmp_path / "stopped", 1, noisy())
+    check_weights(fit(pairs, tmp_path / "stopped", 2, noisy())[0], whole)
+
+
+def test_a_model_from_elsewhere_is_refused(pairs, tmp_path):
+    path, model = tmp_path / "model.keras", network()
+    for save in (model.save, Path.touch, lambda path: path.write_bytes(b"no archive")):
+        save(path)
+        for ask in (epochs_done, lambda folder: fit(pairs, folder, 1)):
+            with pytest.raises(ValueError, match=r"model\.keras was not saved by resumable_fit;"):
+                ask(tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_to_is_found_out_before_training(pairs, tmp_path):
+    # Root may write everywhere, but not where there is no folder.
+    (tmp_path / "unfinished.keras").symlink_to(tmp_path / "absent" / "file")
+    model = network()
+    with pytest.raises(OSError, match="unfinished"):
+        fit(pairs, tmp_path, 1, model)
+    assert int(model.optimizer.iterations) == 0
+
+
+DISTRIBUTED = ["-m", "studies.distributed", "--batch-size", 64, "--steps-per-epoch", 4]
+# Two processes can't share a GPU, and the devices that are counted are those of the CPU.
+CPU = {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
+
+
+def start(backend, *arguments):
+    command = [sys.executable, *map(str, DISTRIBUTED + list(arguments))]
+    environment = {**os.environ, **CPU, "KERAS_BACKEND": backend}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def finished(process):
+    out, _ = process.communicate(timeout=240)
+    assert process.returncode == 0
+    return json.loads(out.splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_a_killed_run_ends_with_the_same_weights_as_one_never_interrupted(tmp_path):
+    pytest.importorskip("jax")  # computes the same bits twice
+    arguments = "jax", "--epochs", 9, "--folder"
+    whole, killed = (start(*arguments, tmp_path / name) for name in ("whole", "killed"))
+    while epochs_done(tmp_path / "killed/0") < 3 and killed.poll() is None:
+        time.sleep(0.01)
+    killed.kill()
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
+    assert len(finished(whole)["losses"]) == 9
+    assert 0 < len(finished(start(*arguments, tmp_path / "killed"))["losses"]) <= 6
+    models = [keras.saving.load_model(path) for path in tmp_path.glob("*/0/model.keras")]
+    for one, other in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("backend", "more", "processes", "rtol"),
+    [("jax", "--local-processes", 2, 1e-5), ("tensorflow", "--devices", 1, 1e-4)],
+)
+def test_two_processes_or_devices_have_the_losses_of_one(backend, more, processes, rtol, tmp_path):
+    pytest.importorskip(backend)
+    # The second time, both go on after their two epochs, from the state that they have saved.
+    for epochs, trained in ((2, 2), (3, 1)):
+        arguments = backend, "--epochs", epochs, "--folder"
+        first = start(*arguments, tmp_path / "1")
+        one, two = map(finished, (first, start(*arguments, tmp_path / "2", more, 2)))
+        assert (one["devices"], two["devices"]) == (1, 2)
+        assert (one["processes"], two["processes"]) == (1, processes)
+        assert len(one["losses"]) == len(two["losses"]) == trained
+        np.testing.assert_allclose(two["losses"], one["losses"], rtol=rtol)
