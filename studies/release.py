@@ -9,8 +9,11 @@ Each file is written once all the work for it is done: an interruption leaves it
 
 import argparse
 import itertools
+import os
 import re
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -140,7 +143,7 @@ def main(arguments: list[str] | None = None) -> None:
         "main.ipynb",
         *sorted(f"studies/{path.name}" for path in ROOT.glob("studies/*.ipynb")),
     ]
-    files.append("imgs/growth.png")
+    files += ["imgs/growth.png", "imgs/pad.png"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help=f"some of {', '.join(files)}, or their stems")
     names = parser.parse_args(arguments).names
@@ -151,8 +154,11 @@ def main(arguments: list[str] | None = None) -> None:
             in_processes(release_model, [path], backend=MODELS[path.stem][1])
         elif path.suffix == ".ipynb":
             release_notebook(path)
-        else:
+        elif path.stem == "growth":
             growth.plot(path)
+        else:  # a test draws on the pad, in a browser
+            test = [sys.executable, "-m", "pytest", "tests/test_browser.py", "-k", "notebook"]
+            subprocess.run(test, cwd=ROOT, env={**os.environ, "PAD_PICTURE": str(path)}, check=True)
         print(f"Wrote {path.relative_to(ROOT)}.", flush=True)
 
 
