@@ -40,7 +40,7 @@ release: .venv/installed ## train what models/ holds, execute all notebooks, wri
 	$(RUN) studies.release
 
 clean: ## remove what was installed and cached here
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -exec rm -rf {} +
 
 upgrade: ## install the newest versions, and write them to constraints.txt

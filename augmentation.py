@@ -4,7 +4,7 @@ MNIST's images were all scaled and centred by one program. A network that saw no
 others takes another place, size or pen for another digit.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -113,7 +113,7 @@ class Augmentation:
         amounts = {}
         for name in LIMITS:
             amount = rng.uniform(*getattr(self, name), len(changed))
-            amount[rng.random(len(changed)) >= self.change_rate] = UNCHANGED[name]
+            amount[rng.random(len(changed)) >= self.change_rate] = name == "zoom"  # 1, else 0
             amounts[name] = amount.astype(np.float32)[:, None, None]
         direction = rng.uniform(0, 2 * np.pi, (len(changed), 1, 1)).astype(np.float32)
         changed = _thickened(changed, amounts["thickness"])
@@ -126,8 +126,6 @@ class Augmentation:
         pixels[rows] = changed.clip(0, 1).reshape(-1, *pixels.shape[1:])
         return pixels
 
-
-UNCHANGED = {field.name: field.default[0] for field in fields(Augmentation)[2:]}
 
 # The default for training a predictor that is to read strangers' digits.
 AUGMENTATION = Augmentation(

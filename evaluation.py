@@ -161,7 +161,7 @@ def evaluate_chains(
         arguments["seed"] = np.random.default_rng(arguments["seed"])
     context = starts.sample(n)[0].reshape(n, length, SIDE, SIDE)
     means, variances = _digit_statistics()
-    go_on = getattr(model, "generate", functools.partial(generate, model))  # a sampler has its own
+    go_on = getattr(model, "generate", functools.partial(generate, model))
     correct, errors = np.empty((n, steps), bool), np.empty(steps)
     for step, digits in enumerate(expected.T):
         images = go_on(context, 1, **arguments)  # (n, 1, 28, 28)

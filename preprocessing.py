@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 
 from data import PIXELS, SIDE, check_count, flatten
 
-BLOCK = 32  # sequences with a seed of their own; their pixels stay in the processor's cache
+BLOCK = 32  # sequences of a batch drawn from one seed; pixels stay in the processor's cache
 KINDS = ("blank", "noise", "wrong")
 
 
@@ -121,8 +121,9 @@ class Corruption:
 class DigitSequences:
     """Sequences of images whose digits follow a table of windows.
 
-    A draw depends on `seed` and on its number only: `sample` always gives the
-    same answer, and every `batches` stream starts at the same first batch.
+    A draw depends on `seed`, its number and its size only: `sample(n)` always
+    gives the same answer (`sample(10)` is not the start of `sample(20)`), and
+    every `batches` stream starts at the same first batch.
 
     Args:
         images: `uint8 (n, 28, 28)`; held as they are, not copied.
@@ -134,6 +135,7 @@ class DigitSequences:
             alike in them, such as `studies.style.style_features`.
         neighbours: With `pairing`, each place takes one of so many images of
             its digit that are nearest, in these numbers, to a random image.
+            Where a window repeats a digit, it may be the same image.
         corruption: Replace one context image in some sequences, to train a
             predictor that tolerates it, or to test whether it does. `digits`
             still say what would have been there.
@@ -202,7 +204,7 @@ class DigitSequences:
                     f"pairing has shape {features.shape}; "
                     f"expected finite numbers ({len(images)}, k)"
                 )
-            most = min(self._counts[np.unique(self.windows)].min(), 100)  # else it takes gigabytes
+            most = min(self._counts[self._counts > 0].min(), 100)  # else it takes gigabytes
             if not isinstance(neighbours, int | np.integer) or not 1 <= neighbours <= most:
                 raise ValueError(f"neighbours is {neighbours}; expected 1 to {most}")
             self._nearest = nearest_of_each_digit(features, labels, neighbours)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image, ImageOps
 from scipy import ndimage
-from skimage.filters import apply_hysteresis_threshold, threshold_otsu
+from skimage.filters import threshold_otsu
 from skimage.measure import block_reduce
 from skimage.morphology import reconstruction
 
@@ -212,17 +212,15 @@ def _ink(page: np.ndarray, widest: float, cut: bool) -> np.ndarray:
         Serra, 1982: Image analysis and mathematical morphology (closing).
         Vincent, 1993: Morphological grayscale reconstruction.
     """
-    if _is_light(_reduced(page, 400), widest):
-        page = 255 - page
-        light = True
-    else:
-        light = False
+    light = _is_light(_reduced(page, 400), widest)
     page = ndimage.gaussian_filter(page / np.float32(255), (0.7, 0.7, 0))
+    if light:
+        page = -page
     window = _window(page, widest)
     # Strokes are narrower than the window, so closing fills them and leaves the paper's shades.
     paper = ndimage.grey_closing(page, (window, window, 1), mode="nearest")
     paper = ndimage.gaussian_filter(paper, (window / 10, window / 10, 0))
-    level = (page - paper) / ((1 - paper if light else paper) + np.float32(0.1))
+    level = (page - paper) / (np.abs(paper) + np.float32(0.1))
     channels = np.moveaxis(level, -1, 0)
     return np.max([_filled(grey, window, cut) - grey for grey in channels], axis=0)
 
@@ -254,82 +252,65 @@ def _filled(grey: np.ndarray, window: int, cut: bool) -> np.ndarray:
 
 
 def _is_ink(ink: np.ndarray) -> np.ndarray:
-    """Which pixels are ink: strong ones, and weaker ones that are connected with them."""
+    """Which pixels are ink, compared with the strokes at their darkest."""
     size = int(np.clip(min(ink.shape) // 16, 4, 24))
     darkest = block_reduce(ink, size, np.max)
     split = threshold_otsu(darkest) if np.ptp(darkest) else 0
-    strength = np.median(darkest[darkest >= min(split, darkest.max())])
+    strength = np.median(darkest[darkest >= split])
     noise = np.quantile(ink[ink <= 0.5 * strength], 0.75)
-    if strength < max(FAINTEST, 6 * noise):
-        return np.zeros(ink.shape, bool)
-    return apply_hysteresis_threshold(ink, 0.3 * strength, 0.5 * strength)
+    return (ink > strength / 3) & (strength > max(FAINTEST, 6 * noise))
 
 
 def _digits(page: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """The digits of a page, in reading order: the box of each, and its ink in it."""
-    ink = _ink(page, 0.2, cut=False)
-    inked = _is_ink(ink)
-    if not inked.any():  # all of it touches the border
-        ink = _ink(page, 0.2, cut=True)
-        inked = _is_ink(ink)
-    labels, count = ndimage.label(inked, np.ones((3, 3)))
-    if not count:
-        return []
+    ink = _ink(page, widest=0.2, cut=False)
+    if not _is_ink(ink).any():  # all of it touches the border
+        ink = _ink(page, widest=0.2, cut=True)
+    labels, _ = ndimage.label(_is_ink(ink), np.ones((3, 3)))
     places = ndimage.find_objects(labels)
-    boxes = np.array([[r.start, c.start, r.stop, c.stop] for r, c in places])
-    sides = boxes[:, 2:] - boxes[:, :2]
-    sizes, areas = sides.max(axis=1), np.bincount(labels.ravel())[1:]
-    # A grid or an edge is longer than half the page, and hardly fills its box.
-    strokes = (sizes < max(ink.shape) / 2) | (areas > 0.2 * sides.prod(axis=1))
-    if not strokes.any():
+    boxes = np.reshape([[r.start, c.start, r.stop, c.stop] for r, c in places], (-1, 4))
+    sizes, areas = (boxes[:, 2:] - boxes[:, :2]).max(axis=1), np.bincount(labels.ravel())[1:]
+    areas[sizes > max(ink.shape) / 2] = 0  # a grid or an edge
+    if not areas.any():
         return []
     # The size of digits is that of the stroke with the middle pixel of ink: specks hardly count.
     order = np.argsort(sizes)
-    total = np.cumsum((areas * strokes)[order])
+    total = np.cumsum(areas[order])
     size = float(sizes[order][np.searchsorted(total, total[-1] / 2)])
-    strokes &= (sizes > 0.12 * size) & (areas > 0.003 * size**2)
-    digits = _joined(np.where(np.append(False, strokes)[labels], labels, 0), boxes, size)
+    labels[np.append(0, areas)[labels] == 0] = 0
     found = []
-    for (top, left, bottom, right), parts in digits:
-        if bottom - top > 0.4 * size and max(bottom - top, right - left) < 2 * size:
+    for (top, left, bottom, right), parts in _joined(labels, boxes, size):
+        if 0.3 * size < bottom - top < 2.5 * size:
             own = np.isin(labels[top:bottom, left:right], parts)
-            box = np.array([top, left, bottom, right])
+            box = top, left, bottom, right
             found.append((box, np.where(own, ink[top:bottom, left:right], 0)))
-    return [found[at] for at in _reading_order(np.array([box for box, _ in found]), size)]
+    order = _reading_order(np.reshape([box for box, _ in found], (-1, 4)), size)
+    return [found[at] for at in order]
 
 
 def _joined(
     labels: np.ndarray, boxes: np.ndarray, size: float
 ) -> list[tuple[np.ndarray, list[int]]]:
-    """Puts strokes together that belong to one digit, the nearest first: boxes and their labels."""
-    # Each pixel belongs to the nearest stroke; where two strokes' pixels meet is the gap.
+    """Joins strokes that belong to one digit, the nearest first: boxes and labels of each digit."""
+    # Each pixel belongs to the nearest stroke, and where two such regions meet is the gap.
     distance, nearest = ndimage.distance_transform_edt(labels == 0, return_indices=True)
     region = labels[tuple(nearest)]
-    gaps: dict[tuple[int, int], float] = {}
-    for here, there in (((slice(1, None),), (slice(-1),)), (np.s_[:, 1:], np.s_[:, :-1])):
-        a, b, gap = region[here], region[there], distance[here] + distance[there]
-        close = (a != b) & (gap < 0.25 * size)
-        for one, other, way in zip(a[close], b[close], gap[close], strict=True):
-            pair = min(one, other), max(one, other)
-            gaps[pair] = min(way, gaps.get(pair, np.inf))
+    pairs = []
+    for a, b in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        gap = distance[a] + distance[b]
+        meet = (region[a] != region[b]) & (gap < 0.2 * size)
+        pairs.append(np.stack([gap[meet], region[a][meet], region[b][meet]], axis=1))
     digits = {part: (boxes[part - 1], [part]) for part in np.unique(labels[labels > 0])}
-    for (one, other), gap in sorted(gaps.items(), key=lambda item: item[1]):
+    for gap, one, other in sorted(map(tuple, np.concatenate(pairs))):
         (a, parts), (b, more) = digits[one], digits[other]
         both = np.append(np.minimum(a[:2], b[:2]), np.maximum(a[2:], b[2:]))
-        if parts is not more and gap <= _reach(a, b, both, size):
-            digits |= dict.fromkeys(parts + more, (both, parts + more))
+        # What is over the other is one digit sooner than what is beside it.
+        common = (a + b - both)[3] - (a + b - both)[1]
+        width = min(a[3] - a[1], b[3] - b[1])
+        if parts is not more and gap < (0.2 if common > 0.4 * width else 0.1) * size:
+            joined = both, parts + more
+            digits |= dict.fromkeys(joined[1], joined)
     return list({id(digit): digit for digit in digits.values()}.values())
-
-
-def _reach(a: np.ndarray, b: np.ndarray, both: np.ndarray, size: float) -> float:
-    """How far two parts may be from each other to be one digit; `both` is the box around them."""
-    (h, w), (h_a, w_a), (h_b, w_b) = (box[2:] - box[:2] for box in (both, a, b))
-    whole = min(h_a, h_b) > 0.75 * size
-    if h > 1.5 * size or (whole and w > 1.25 * size):
-        return 0
-    # The one over the other is one digit sooner than the one beside the other.
-    over = w_a + w_b - w > 0.4 * min(w_a, w_b)
-    return size * (0.25 if over else 0.09 if whole else 0.18)
 
 
 def _reading_order(boxes: np.ndarray, size: float) -> np.ndarray:

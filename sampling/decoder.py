@@ -76,7 +76,7 @@ class PixelDecoder(keras.Model):
     def negative_log_likelihood(
         self, codes: keras.KerasTensor, images: keras.KerasTensor
     ) -> keras.KerasTensor:
-        """Minus the logarithm of the probability of images, given their codes.
+        """Minus the logarithm of the probability of the images' bins, given their codes.
 
         Args:
             codes: `(n, codes)`.

@@ -18,8 +18,8 @@ from sampling.decoder import PixelDecoder
 STEPS = 10  # from noise to code
 UNGUIDED = 5  # of those: early, guidance costs variety for little (Kynkäänniemi et al., 2024)
 TEMPERATURE = 1.09  # of the noise: with less, draws leave out more of what people write
-DECODED = 8  # images of a batch that the decoder learns from: each has 784 pixels to teach
-BLUR = 0.1  # noise in the codes that it learns from: drawn codes are never quite those of an image
+DECODER_BATCH = 8  # images of a batch that the decoder learns from: each has 784 pixels
+CODE_NOISE = 0.1  # in the codes that it learns from: drawn codes are never quite an image's
 
 Seed = int | np.random.Generator | None
 
@@ -143,9 +143,9 @@ class NextImageSampler(keras.Model):
         """Squared error of the velocities, and the decoder's negative log-likelihood."""
         ops, random = keras.ops, keras.random
         codes = self.projection(ops.reshape(y, (-1, PIXELS)))  # (n, c)
-        blurred = codes[:DECODED]
-        blurred = blurred + BLUR * random.normal(ops.shape(blurred), seed=self.random)
-        decoding = ops.mean(self.decoder.negative_log_likelihood(blurred, y[:DECODED]))
+        noisy = codes[:DECODER_BATCH]
+        noisy = noisy + CODE_NOISE * random.normal(ops.shape(noisy), seed=self.random)
+        decoding = ops.mean(self.decoder.negative_log_likelihood(noisy, y[:DECODER_BATCH]))
 
         one_each = (ops.shape(codes)[0], 1)
         # One time in five the state is hidden, for guidance to have something to compare with.
@@ -168,9 +168,9 @@ class NextImageSampler(keras.Model):
                 integers in [0, 255] or floats in [0, 1]; or the same flattened.
             n: Draws for each sequence; by default one, without an axis for it.
             guidance: How much to exaggerate what distinguishes this context
-                from none; 1: not at all. More makes digits plainer; beyond some
-                1.6, it also takes their distribution away from that of real ones
-                (Ho and Salimans, 2022: Classifier-free diffusion guidance).
+                from none; 1: not at all. More makes digits plainer than
+                people write them; the default does (Ho and Salimans, 2022:
+                Classifier-free diffusion guidance).
             seed: Integer for reproducible draws, or a generator to take the
                 noise from; `None` draws others each time.
 

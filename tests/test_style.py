@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis.extra import numpy as hnp
 
 from preprocessing import DigitSequences
 from studies.style import STYLE, style_agreement, style_features
@@ -27,17 +25,12 @@ def test_slant_ink_and_aspect_are_those_of_the_digit():
     assert leaning[2] == pytest.approx(thin[2], rel=0.1)
 
 
-@given(hnp.arrays(np.uint8, (3, 28, 28)))
-def test_features_are_finite_for_any_image(images):
-    assert np.isfinite(style_features(images)).all()
-    assert np.isfinite(style_features(images, [1, 1, 2])).all()
-
-
 def test_empty_and_constant_images_have_neutral_features():
     images = np.zeros((3, 28, 28))  # empty, one dot, full
     images[1, 5, 7] = images[2] = 1
     neutral = [[0, 0, 1], [0, 1 / 784, 1], [0, 1, 1]]
     np.testing.assert_allclose(style_features(images), neutral, atol=1e-9)
+    assert np.isfinite(style_features(images, [1, 1, 2])).all()
 
 
 def test_features_are_standardised_within_each_digit(mnist):
