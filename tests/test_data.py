@@ -114,9 +114,8 @@ def test_flatten_keeps_every_pixel_in_its_place(shape, kind):
         np.testing.assert_array_equal(flatten(form), expected, strict=True)
 
 
-@pytest.mark.parametrize(
-    ("images", "fault"),
-    [
+def test_flatten_says_what_is_wrong():
+    for images, fault in (
         (np.zeros((28, 27)), r"shape \(28, 27\); expected \(\.\.\., 28, 28\) or \(\.\.\., 784\)"),
         (np.uint8(3), r"shape \(\)"),
         (np.zeros((28, 28), bool), "are bool; expected integers"),
@@ -126,11 +125,9 @@ def test_flatten_keeps_every_pixel_in_its_place(shape, kind):
         (np.full((28, 28), 256), "from 256"),
         (np.full((28, 28), np.nan), "without NaN"),
         ([np.zeros((28, 28)), np.zeros((27, 28))], "differ in shape"),
-    ],
-)
-def test_flatten_says_what_is_wrong(images, fault):
-    with pytest.raises(ValueError, match=fault):
-        flatten(images)
+    ):
+        with pytest.raises(ValueError, match=fault):
+            flatten(images)
 
 
 def test_a_count_is_an_integer_of_at_least_one():

@@ -31,9 +31,8 @@ def test_is_a_plain_sequential_model(length, units):
     assert dense.activation is keras.activations.sigmoid
 
 
-@pytest.mark.parametrize(
-    ("make", "arguments", "fault"),
-    [
+def test_other_sizes_and_optimizers_are_refused():
+    for make, arguments, fault in (
         (NextImagePredictor, {"length": 0}, "length is 0; expected an integer"),
         (NextImagePredictor, {"units": (128,)}, r"units are \(128,\); expected two widths"),
         (NextImagePredictor, {"units": (4, 0)}, "a width in units is 0; expected an integer"),
@@ -42,19 +41,15 @@ def test_is_a_plain_sequential_model(length, units):
         (make_optimizer, {"learning_rate": "0.1"}, "learning_rate is 0.1"),
         (make_optimizer, {"steps": 0}, "steps is 0; expected an integer"),
         (make_optimizer, {"name": "adamax"}, "optimizer is 'adamax'; .* 'sgd', 'rmsprop', 'adam'$"),
-    ],
-)
-def test_other_sizes_and_optimizers_are_refused(make, arguments, fault):
-    with pytest.raises(ValueError, match=f"^{fault}"):
-        make(**arguments)
+    ):
+        with pytest.raises(ValueError, match=f"^{fault}"):
+            make(**arguments)
 
 
 def test_the_loss_is_the_squared_error_summed_over_pixels():
     y_true, y_pred = np.random.default_rng(0).random((2, 3, 28, 28), "float32")
     expected = np.square(y_true - y_pred).sum(axis=(1, 2))
     np.testing.assert_allclose(numpy(summed_squared_error(y_true, y_pred)), expected, rtol=1e-5)
-    for thing in (summed_squared_error, NextImagePredictor):  # the names in saved models
-        assert keras.saving.get_registered_name(thing) == f"next_image>{thing.__name__}"
 
 
 def test_the_optimizers_have_the_settings_that_were_measured():
@@ -85,9 +80,8 @@ def test_adapt_sets_the_bias_to_the_logit_of_the_mean_target():
         np.testing.assert_allclose(numpy(layer.bias), expected, atol=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("network", "shape", "fault"),
-    [
+def test_adapt_refuses_models_that_end_in_another_way():
+    for network, shape, fault in (
         ([layers.Dense(783, activation="sigmoid")], (28, 28), r"the last .*; expected Dense\(784"),
         ([layers.Dense(784, "sigmoid", use_bias=False)], (28, 28), "the last layer is"),
         ([layers.Dense(784, "tanh")], (28, 28), "the last layer is"),
@@ -95,12 +89,10 @@ def test_adapt_sets_the_bias_to_the_logit_of_the_mean_target():
         ([layers.Reshape((7, 112))], (28, 28), "the last layer is None"),
         ([layers.Dense(784, "sigmoid")], (3, 28, 28), r"mean_target has shape \(3, 28, 28\)"),
         (None, (28, 28), "the model has no weights yet"),
-    ],
-)
-def test_adapt_refuses_models_that_end_in_another_way(network, shape, fault):
-    model = keras.Sequential(network and [keras.Input((784,)), *network])
-    with pytest.raises(ValueError, match=f"^{fault}"):
-        adapt(model, np.zeros(shape))
+    ):
+        model = keras.Sequential(network and [keras.Input((784,)), *network])
+        with pytest.raises(ValueError, match=f"^{fault}"):
+            adapt(model, np.zeros(shape))
 
 
 def test_images_come_in_any_form_and_number(model, images):
@@ -158,20 +150,17 @@ def test_predictions_of_another_shape_or_without_a_value_are_refused(images):
             generate(Mixer([0, 0, 0, 1], answer), images, steps=1)
 
 
-@pytest.mark.parametrize(
-    ("images", "steps", "fault"),
-    [
+def test_bad_images_and_steps_are_refused_with_what_was_expected(model):
+    for images, steps, fault in (
         (np.zeros((3, 28, 28)), 1, r"images have shape \(3, 28, 28\); expected \(4, 28, 28\) or"),
         (np.zeros((2, 5, 28, 28)), 1, r"images have shape \(2, 5, 28, 28\)"),
         (np.zeros(784), 1, r"images have shape \(784,\)"),
         (np.zeros((0, 4, 28, 28)), 1, r"images have shape \(0, 4, 28, 28\)"),
         (np.full((4, 28, 28), np.nan), 1, "float64 images .* NaN"),
         (np.zeros((4, 28, 28)), 0, "steps is 0; expected an integer"),
-    ],
-)
-def test_bad_images_and_steps_are_refused_with_what_was_expected(model, images, steps, fault):
-    with pytest.raises(ValueError, match=f"^{fault}"):
-        model.generate(images, steps)
+    ):
+        with pytest.raises(ValueError, match=f"^{fault}"):
+            model.generate(images, steps)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

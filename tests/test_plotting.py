@@ -9,17 +9,14 @@ import plotting
 IMAGES = np.random.default_rng(0).random((24, 28, 28), "float32")
 FLAT, INPUTS = IMAGES.reshape(24, 784), IMAGES[:4]
 PAGE = np.random.default_rng(0).integers(256, size=(40, 100, 3), dtype=np.uint8)
+ANSWERS = ["→", "generated", "real"]
 LEVELS = ["plateau: one image for all", "floor: mean image of the right digit"]
 FIGURES = {
     "sequence": (plotting.plot_sequence, (INPUTS, IMAGES[4]), "→"),
     "chain": (plotting.plot_chain, (INPUTS, IMAGES[4:10]), ""),
     "page": (plotting.plot_page, (PAGE, [[10, 5, 30, 25], [10, 60, 35, 80]]), "12"),
     "history": (plotting.plot_history, ({"Adam": [0.06, 0.054]}, 0.053, 0.063), LEVELS),
-    "predictions": (
-        plotting.plot_predictions,
-        ([INPUTS], IMAGES[4:5], IMAGES[5:6]),
-        ["→", "generated", "real"],
-    ),
+    "predictions": (plotting.plot_predictions, ([INPUTS], IMAGES[4:5], IMAGES[5:6]), ANSWERS),
     "grid": (plotting.plot_grid, (IMAGES.reshape(4, 6, 28, 28),), ""),
 }
 

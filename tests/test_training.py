@@ -14,7 +14,6 @@ from model import adapt, make_optimizer, summed_squared_error
 from preprocessing import DigitSequences
 from training import epochs_done, resumable_fit, train_predictor
 
-ROOT = Path(__file__).parent.parent
 layers = keras.layers
 
 
@@ -34,21 +33,18 @@ def linear(*inputs):
     return keras.Sequential([*inputs, *ends])
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "expected"),
-    [
+def test_train_predictor_does_what_keras_does_step_by_step(pairs):
+    for optimizer, expected in (
         ("sgd", make_optimizer("sgd", 3)),
         (keras.optimizers.SGD(0.125), keras.optimizers.SGD(0.125)),  # keeps its learning rate
-    ],
-)
-def test_train_predictor_does_what_keras_does_step_by_step(pairs, optimizer, expected):
-    found = train_predictor(pairs, 3, optimizer, batch_size=8, seed=5, build=lambda _: linear())
-    keras.utils.set_random_seed(5)
-    model = linear(keras.Input((2, 784)))
-    adapt(model, pairs.mean_target())
-    model.compile(expected, summed_squared_error)
-    model.fit(pairs.batches(8), steps_per_epoch=3, shuffle=False, verbose=0)
-    check_weights(found, model)
+    ):
+        found = train_predictor(pairs, 3, optimizer, batch_size=8, seed=5, build=lambda _: linear())
+        keras.utils.set_random_seed(5)
+        model = linear(keras.Input((2, 784)))
+        adapt(model, pairs.mean_target())
+        model.compile(expected, summed_squared_error, jit_compile=False)
+        model.fit(pairs.batches(8), steps_per_epoch=3, shuffle=False, verbose=0)
+        check_weights(found, model)
 
 
 def test_counts_are_integers_of_at_least_one(pairs, tmp_path):
@@ -122,12 +118,10 @@ def test_an_epoch_that_a_callback_cut_short_is_trained_again(pairs, tmp_path):
 
 
 def test_noise_goes_on_as_in_a_run_never_interrupted(pairs, tmp_path):
-    def noisy():
-        return network(layers.GaussianNoise(1.0))
-
-    whole, _ = fit(pairs, tmp_path / "whole", 2, noisy())
-    fit(pairs, tmp_path / "stopped", 1, noisy())
-    check_weights(fit(pairs, tmp_path / "stopped", 2, noisy())[0], whole)
+    whole, _ = fit(pairs, tmp_path / "whole", 2, network(layers.GaussianNoise(1.0)))
+    fit(pairs, tmp_path / "stopped", 1, network(layers.GaussianNoise(1.0)))
+    stopped, _ = fit(pairs, tmp_path / "stopped", 2, network(layers.GaussianNoise(1.0)))
+    check_weights(stopped, whole)
 
 
 def test_a_model_from_elsewhere_is_refused(pairs, tmp_path):
@@ -148,15 +142,12 @@ def test_a_folder_that_cannot_be_written_to_is_found_out_before_training(pairs, 
     assert int(model.optimizer.iterations) == 0
 
 
-DISTRIBUTED = ["-m", "studies.distributed", "--batch-size", 64, "--steps-per-epoch", 4]
-# Two processes can't share a GPU, and the devices that are counted are those of the CPU.
-CPU = {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
-
-
 def start(backend, *arguments):
-    command = [sys.executable, *map(str, DISTRIBUTED + list(arguments))]
-    environment = {**os.environ, **CPU, "KERAS_BACKEND": backend}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    # Two processes can't share a GPU, and the devices that are counted are those of the CPU.
+    cpu = {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": backend}
+    command = [sys.executable, "-m", *map(str, arguments)]
+    root, environment = Path(__file__).parent.parent, {**os.environ, **cpu}
+    return subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True)
 
 
 def finished(process):
@@ -165,10 +156,13 @@ def finished(process):
     return json.loads(out.splitlines()[-1])
 
 
+DISTRIBUTED = "studies.distributed", "--batch-size", 64, "--steps-per-epoch", 4
+
+
 @pytest.mark.slow
 def test_a_killed_run_ends_with_the_same_weights_as_one_never_interrupted(tmp_path):
     pytest.importorskip("jax")  # computes the same bits twice
-    arguments = "jax", "--epochs", 9, "--folder"
+    arguments = "jax", *DISTRIBUTED, "--epochs", 9, "--folder"
     whole, killed = (start(*arguments, tmp_path / name) for name in ("whole", "killed"))
     while epochs_done(tmp_path / "killed/0") < 3 and killed.poll() is None:
         time.sleep(0.01)
@@ -191,7 +185,7 @@ def test_two_processes_or_devices_have_the_losses_of_one(backend, more, processe
     pytest.importorskip(backend)
     # The second time, both go on after their two epochs, from the state that they have saved.
     for epochs, trained in ((2, 2), (3, 1)):
-        arguments = backend, "--epochs", epochs, "--folder"
+        arguments = backend, *DISTRIBUTED, "--epochs", epochs, "--folder"
         first = start(*arguments, tmp_path / "1")
         one, two = map(finished, (first, start(*arguments, tmp_path / "2", more, 2)))
         assert (one["devices"], two["devices"]) == (1, 2)
