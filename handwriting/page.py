@@ -23,6 +23,7 @@ Picture = str | os.PathLike | bytes | BinaryIO | Image.Image | ArrayLike
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "HEIF")  # of files that are opened
 MOST_PIXELS = 50_000_000  # in a picture: more is a mistake, or made to fill the memory
+MOST_DIGITS = 1_000  # on a page: more is print, or noise
 LONGEST = 1_200  # pixels: the longer side of a page that is searched; larger ones are reduced
 FAINTEST = 0.05  # of the paper's brightness: what differs less is no ink
 BOX = 20  # pixels: the longer side of a digit in MNIST's images
@@ -189,6 +190,8 @@ def read_page(picture: Picture, count: int | None = None) -> np.ndarray:
         found = f"{len(digits)} digits found" if digits else "no ink found"
         expected = "" if count is None else f" where {count} digits were expected"
         raise ValueError(f"{found}{expected}; plot_page(page, find_digits(page)) shows them")
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"{len(digits)} digits found; at most {MOST_DIGITS:,} are read")
     return np.stack([in_mnist_form(ink) for _, ink in digits])
 
 
