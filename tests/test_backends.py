@@ -9,6 +9,7 @@ import pytest
 # Saves what models that were saved under one backend predict under another.
 PREDICT = """
 import sys
+import keras
 import numpy as np
 import sampling.sampler
 
