@@ -2,43 +2,45 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import same_color
-from PIL import Image
+from PIL import Image, ImageSequence
 
 import plotting
 
 IMAGES = np.random.default_rng(0).random((24, 28, 28), "float32")
 FLAT, INPUTS = IMAGES.reshape(24, 784), IMAGES[:4]
 PAGE = np.random.default_rng(0).integers(256, size=(40, 100, 3), dtype=np.uint8)
-ANSWERS = ["→", "generated", "real"]
-LEVELS = ["plateau: one image for all", "floor: mean image of the right digit"]
 FIGURES = {
-    "sequence": (plotting.plot_sequence, (INPUTS, IMAGES[4]), "→"),
-    "chain": (plotting.plot_chain, (INPUTS, IMAGES[4:10]), ""),
-    "page": (plotting.plot_page, (PAGE, [[10, 5, 30, 25], [10, 60, 35, 80]]), "12"),
-    "history": (plotting.plot_history, ({"Adam": [0.06, 0.054]}, 0.053, 0.063), LEVELS),
-    "predictions": (plotting.plot_predictions, ([INPUTS], IMAGES[4:5], IMAGES[5:6]), ANSWERS),
-    "grid": (plotting.plot_grid, (IMAGES.reshape(4, 6, 28, 28),), ""),
+    "sequence": (plotting.plot_sequence, INPUTS, IMAGES[4]),
+    "chain": (plotting.plot_chain, INPUTS, IMAGES[4:10]),
+    "page": (plotting.plot_page, PAGE, [[10, 5, 30, 25], [10, 60, 35, 80]]),
+    "history": (plotting.plot_history, {"Adam": [0.06, 0.054]}, 0.053, 0.063),
+    "predictions": (plotting.plot_predictions, [INPUTS], IMAGES[4:5], IMAGES[5:6]),
+    "grid": (plotting.plot_grid, IMAGES.reshape(4, 6, 28, 28)),
 }
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_is_returned_saved_and_closed(name, tmp_path):
-    plot, arguments, texts = FIGURES[name]
-    path = tmp_path / "new" / "folder" / f"{name}.png"
+def test_every_figure_is_saved_and_closed(name, tmp_path):
+    (plot, *arguments), path = FIGURES[name], tmp_path / "new" / "folder" / "figure.png"
     with plt.rc_context({"figure.facecolor": "red"}):
-        figure = plot(*arguments, path=path)
-    assert [text.get_text() for text in figure.axes[0].texts if text.get_text()] == list(texts)
+        plot(*arguments, path=path)
     with Image.open(path) as saved:
         pixels = np.asarray(saved.convert("RGB"))
     assert pixels.min() < 120 and pixels[0, 0].tolist() == [255, 255, 255]
     assert plt.get_fignums() == []
-    if name in ("predictions", "grid"):
-        return
-    figure, axes = plt.subplots(2)
+
+
+@pytest.mark.parametrize("name", ["sequence", "chain", "page", "history"])
+def test_an_axis_of_the_callers_is_drawn_on_and_stays_open(name):
+    (plot, *arguments), (figure, axes) = FIGURES[name], plt.subplots(2)
     assert plot(*arguments, ax=axes[1]) is figure
     assert not axes[0].has_data() and axes[1].has_data()
-    assert plt.get_fignums() == [figure.number]  # still the caller's
+    assert plt.get_fignums() == [figure.number]
     plt.close(figure)
+
+
+def texts_of(figure):
+    return [text.get_text() for ax in figure.axes for text in ax.texts if text.get_text()]
 
 
 def check_rows(figure, images, columns, generated=(), texts=(), arrow=None):
@@ -52,8 +54,7 @@ def check_rows(figure, images, columns, generated=(), texts=(), arrow=None):
             assert image.get_extent() == [x, x + 28, y + 28, y]
             assert frame.get_bbox().bounds == (x, y, 28, 28)
             assert same_color(frame.get_edgecolor(), "tab:blue" if place in generated else "0.7")
-    found = [text.get_text() for ax in figure.axes for text in ax.texts if text.get_text()]
-    assert found == list(texts)
+    assert texts_of(figure) == list(texts)
 
 
 def test_sequences_chains_and_grids_are_rows_of_images():
@@ -75,18 +76,20 @@ def test_predictions_stand_beside_the_real_images():
     contexts, targets = FLAT[:8].reshape(2, 4, 784), FLAT[10:12]
     figure = plotting.plot_predictions(contexts, answers, targets, rows="ab")
     check_rows(figure, shown, 8, [5, 6], ["→", "one", "other", "real", "a", "→", "b"], arrow=4)
+    plot, *arguments = FIGURES["predictions"]
+    assert texts_of(plot(*arguments)) == ["→", "generated", "real"]
 
 
 def test_pages_have_boxes_and_histories_their_curves_and_levels():
-    plot, arguments, _ = FIGURES["page"]
-    (ax,) = plot(*arguments).axes
-    np.testing.assert_array_equal(ax.images[0].get_array(), PAGE)
-    boxes = [(4.5, 9.5, 20, 20), (59.5, 9.5, 20, 25)]
-    assert [box.get_bbox().bounds for box in ax.patches] == boxes
-    plot, arguments, _ = FIGURES["history"]
-    curve, *levels = plot(*arguments).axes[0].lines
+    page, history = (FIGURES[name][0](*FIGURES[name][1:]) for name in ("page", "history"))
+    np.testing.assert_array_equal(page.axes[0].images[0].get_array(), PAGE)
+    boxes = [box.get_bbox().bounds for box in page.axes[0].patches]
+    assert boxes == [(4.5, 9.5, 20, 20), (59.5, 9.5, 20, 25)] and texts_of(page) == ["1", "2"]
+    curve, *levels = history.axes[0].lines
     assert curve.get_xydata().tolist() == [[1, 0.06], [2, 0.054]] and curve.get_label() == "Adam"
     assert [level.get_ydata() for level in levels] == [[0.063] * 2, [0.053] * 2]
+    titles = ["plateau: one image for all", "floor: mean image of the right digit"]
+    assert texts_of(history) == titles
 
 
 def test_the_animation_adds_one_image_a_frame(tmp_path):
@@ -94,11 +97,7 @@ def test_the_animation_adds_one_image_a_frame(tmp_path):
     figure = plotting.animate_chain(FLAT[:4], FLAT[4:7], path, columns=4, seconds=0.1)
     check_rows(figure, IMAGES[:7], 4, [4, 5, 6])
     with Image.open(path) as gif:
-        ink, times = [], []
-        for frame in range(gif.n_frames):
-            gif.seek(frame)
-            pixels = np.asarray(gif.convert("RGB"), int)
-            times.append(gif.info["duration"])
-            ink.append(int((pixels.min(axis=2) < 200).sum()))
-    assert times == [100, 100, 100, 300]  # the last frame comes three times
-    assert np.all(np.diff(ink) > 0)
+        frames = ImageSequence.all_frames(gif)
+    # The last frame comes three times.
+    assert [frame.info["duration"] for frame in frames] == [100, 100, 100, 300]
+    assert np.all(np.diff([np.sum(np.asarray(frame.convert("L")) < 200) for frame in frames]) > 0)

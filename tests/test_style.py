@@ -48,8 +48,6 @@ def test_features_are_standardised_within_each_digit(mnist):
 def test_bad_images_and_labels_are_refused():
     with pytest.raises(ValueError, match=r"shape \(28, 28\); expected \(n, 28, 28\)"):
         style_features(np.zeros((28, 28)))
-    with pytest.raises(ValueError, match="NaN"):
-        style_features(np.full((1, 28, 28), np.nan))
     with pytest.raises(ValueError, match=r"labels have shape \(2,\); expected \(1,\)"):
         style_features(np.zeros((1, 28, 28)), [1, 2])
 
