@@ -18,6 +18,7 @@ from handwriting.page import in_mnist_form
 PAINTED = 8 * SIDE  # pixels: a box, when it is painted
 FILLED = 0.8  # of the box: what the longer side of a drawing is scaled to; the pen stays as it is
 LEAST, MOST = [-1, -1, 0.001], [2, 2, 1]  # x, y and width of a point
+MOST_POINTS = 10_000  # of a stroke
 
 
 class DrawingPad(anywidget.AnyWidget):
@@ -59,6 +60,10 @@ class DrawingPad(anywidget.AnyWidget):
         self.set_trait("count", count)
         self.strokes = [[] for _ in range(count)] if strokes is None else strokes
 
+    def __repr__(self) -> str:
+        # All that is left of the boxes where a notebook is not trusted, or its kernel is gone.
+        return f"DrawingPad(count={self.count}): trust the notebook and run this cell to draw"
+
     @property
     def images(self) -> np.ndarray:
         """What is drawn, `uint8 (count, 28, 28)` in MNIST's form; an error if a box is empty."""
@@ -73,16 +78,22 @@ class DrawingPad(anywidget.AnyWidget):
         Args:
             function: Called with `images` after each stroke; returns images
                 `(28, 28)` or `(n, 28, 28)` to show, a row for each title. An
-                error is shown, too.
+                error is shown, too. While a box is empty it is called once
+                with blank images: the first answer of a model takes longest.
         """
         self._function = function
+        if not all(self.strokes):
+            function(np.zeros((self.count, SIDE, SIDE), np.uint8))
         self._show()
 
     @traitlets.validate("strokes")
     def _check(self, proposal: dict) -> list:
-        if (boxes := len(proposal["value"])) != self.count:
-            raise ValueError(f"strokes are those of {boxes} boxes; expected {self.count}")
-        return [[_checked(stroke) for stroke in box] for box in proposal["value"]]
+        boxes = proposal["value"]
+        if not all(isinstance(each, list | tuple) for each in (boxes, *boxes)):
+            raise ValueError(f"strokes are {boxes!r:.60}; expected a list of strokes for each box")
+        if len(boxes) != self.count:
+            raise ValueError(f"strokes are those of {len(boxes)} boxes; expected {self.count}")
+        return [[_checked(stroke) for stroke in box] for box in boxes]
 
     @traitlets.observe("strokes")
     def _show(self, change: object = None) -> None:
@@ -107,8 +118,12 @@ def _checked(stroke: ArrayLike) -> list:
     except (TypeError, ValueError):
         points = np.zeros(0)  # points of unequal lengths, or no numbers
     # Not `any(points < LEAST)`: NaN is not less.
-    if points.shape[1:] != (3,) or not np.all((points >= LEAST) & (points <= MOST)):
-        raise ValueError(f"{stroke!r:.60}: expected points [x, y, width] from {LEAST} to {MOST}")
+    in_range = points.shape[1:] == (3,) and np.all((points >= LEAST) & (points <= MOST))
+    if not in_range or not 0 < len(points) <= MOST_POINTS:
+        raise ValueError(
+            f"{stroke!r:.60}: expected at most {MOST_POINTS:,} points [x, y, width] "
+            f"from {LEAST} to {MOST}"
+        )
     return points.tolist()
 
 
