@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
-from data import SIDE, flatten
+from data import SIDE, check_number, flatten
 
 Range = tuple[float, float]
 BINOMIAL = np.outer([1, 2, 1], [1, 2, 1])[None] / 16
@@ -76,14 +76,12 @@ class Augmentation:
 
     def __post_init__(self):
         for name in ("rate", "change_rate"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected 0 to 1")
+            check_number(getattr(self, name), name, 0, 1)
         for name, (least, most) in LIMITS.items():
             given = getattr(self, name)
-            if np.shape(given) != (2,) or not least <= given[0] <= given[1] <= most:
-                raise ValueError(
-                    f"{name} is {given}; expected a range (low, high) within {least} to {most}"
-                )
+            low, high = given if np.shape(given) == (2,) else (1, 0)
+            check_number(low, f"{name}, a range (low, high),", least, most)
+            check_number(high, f"{name}, a range (low, high),", low, most)
 
     def __call__(
         self, images: ArrayLike, seed: int | np.random.Generator | None = None

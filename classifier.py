@@ -10,9 +10,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from data import SIDE, flatten
+from data import SIDE, check_count, flatten
 
 SHIPPED = Path(__file__).parent / "models" / "digit_classifier.keras"
+BATCH = 128  # images, when it is trained
 
 
 @functools.cache
@@ -113,10 +114,20 @@ def train_classifier(images: np.ndarray, labels: np.ndarray, epochs: int = 5) ->
     Returns:
         A compiled `keras.Sequential` as `digit_classifier` describes it.
 
+    Raises:
+        ValueError: `epochs` is not an integer of at least 1, or images and
+            labels are not as many, or fewer than a batch of 128.
+
     Example:
 
     >>> classifier = train_classifier(x_train, y_train)
     """
+    check_count(epochs, "epochs")
+    if len(images) != len(labels) or len(images) < BATCH:
+        raise ValueError(
+            f"got {len(images)} images and {len(labels)} labels; "
+            f"expected as many, and at least {BATCH}"
+        )
     keras.utils.set_random_seed(0)
     layers = keras.layers
     classifier = keras.Sequential(
@@ -142,14 +153,13 @@ def train_classifier(images: np.ndarray, labels: np.ndarray, epochs: int = 5) ->
         name="digit_classifier",
     )
 
-    batch_size = 128
-    steps, soft = len(images) // batch_size, batch_size // 4
+    steps, soft = len(images) // BATCH, BATCH // 4
     rng = np.random.default_rng(0)
     of_digit = [np.flatnonzero(labels == digit) for digit in range(10)]
 
     def batches():
         for _ in range(epochs):
-            for chosen in rng.permutation(len(images))[: steps * batch_size].reshape(steps, -1):
+            for chosen in rng.permutation(len(images))[: steps * BATCH].reshape(steps, -1):
                 batch = images[chosen] / np.float32(255)
                 count = 2 ** rng.integers(1, 6)
                 for i, digit in enumerate(labels[chosen[:soft]]):

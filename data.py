@@ -146,3 +146,9 @@ def check_count(value: int, name: str) -> None:
     """Raises a `ValueError` where a number of things is not an integer of at least 1."""
     if not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"{name} is {value!r}; expected an integer of at least 1")
+
+
+def check_number(value: float, name: str, least: float, most: float) -> None:
+    """Raises a `ValueError` where something is not a number in [least, most]; NaN is not."""
+    if not isinstance(value, int | float | np.number) or not least <= value <= most:
+        raise ValueError(f"{name} is {value!r}; expected a number from {least} to {most}")

@@ -56,7 +56,7 @@ def make_optimizer(
     >>> model.compile(make_optimizer("sgd", steps=2_000), loss=summed_squared_error)
     """
     peaks = {"sgd": 0.3, "rmsprop": 1e-3, "adam": 4e-3}
-    if name not in peaks:
+    if not isinstance(name, str) or name not in peaks:
         raise ValueError(f"optimizer is {name!r}; expected one of {', '.join(map(repr, peaks))}")
     if steps is not None:
         check_count(steps, "steps")
@@ -108,7 +108,7 @@ class NextImagePredictor(keras.Sequential):
     ):
         if length is not None:
             check_count(length, "length")
-        if len(units) != 2:
+        if np.shape(units) != (2,):
             raise ValueError(f"units are {units}; expected two widths")
         for width in units:
             check_count(width, "a width in units")

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
-from data import PIXELS, SIDE, check_count, flatten
+from data import PIXELS, SIDE, check_count, check_number, flatten
 
 BLOCK = 32  # sequences of a batch drawn from one seed; pixels stay in the processor's cache
+WINDOWS = "expected integers (m, t + 1): contexts of t >= 1 digits and their targets"
 KINDS = ("blank", "noise", "wrong")
 
 
@@ -67,7 +68,10 @@ def follow_windows(windows: ArrayLike, steps: int) -> np.ndarray:
     array([[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]])
     """
     check_count(steps, "steps")
-    rows = {tuple(row) for row in np.asarray(windows).tolist()}
+    windows = np.asarray(windows)
+    if windows.dtype.kind not in "iu" or windows.ndim != 2 or windows.shape[1] < 2:
+        raise ValueError(f"windows are {windows.dtype} {windows.shape}; {WINDOWS}")
+    rows = {tuple(row) for row in windows.tolist()}
     successors = {row[:-1]: row[-1] for row in rows}
     if len(successors) < len(rows):
         raise ValueError(
@@ -112,10 +116,9 @@ class Corruption:
     positions: Sequence[int] | None = None
 
     def __post_init__(self):
-        if not 0 <= self.rate <= 1:
-            raise ValueError(f"rate is {self.rate}; expected 0 to 1")
+        check_number(self.rate, "rate", 0, 1)
         if not self.kinds or not set(self.kinds) <= set(KINDS):
-            raise ValueError(f"kinds are {list(self.kinds)}; expected some of {KINDS}")
+            raise ValueError(f"kinds are {self.kinds!r}; expected some of {KINDS}")
 
 
 class DigitSequences:
@@ -212,10 +215,7 @@ class DigitSequences:
     def _checked_windows(self, windows: ArrayLike) -> np.ndarray:
         windows = np.asarray(windows)
         if windows.dtype.kind not in "iu" or windows.ndim != 2 or windows.shape[1] < 2:
-            raise ValueError(
-                f"windows are {windows.dtype} {windows.shape}; "
-                "expected integers (m, t + 1): contexts of t >= 1 digits and their targets"
-            )
+            raise ValueError(f"windows are {windows.dtype} {windows.shape}; {WINDOWS}")
         absent = np.setdiff1d(windows, self.labels)
         if not windows.size or absent.size:
             raise ValueError(
@@ -291,8 +291,9 @@ class DigitSequences:
                 is no such shard.
         """
         check_count(batch_size, "batch_size")
-        index, count = shard
-        if not 0 <= index < count or (count > 1 and batch_size % (BLOCK * count)):
+        index, count = shard if np.shape(shard) == (2,) else (0, 0)
+        check_count(count, "the number of shards")
+        if index not in range(count) or (count > 1 and batch_size % (BLOCK * count)):
             raise ValueError(
                 f"no shard {index} of {count} of a batch of {batch_size}; "
                 f"expected a multiple of {BLOCK} sequences for each of them"
@@ -366,7 +367,13 @@ class DigitSequences:
         if self.corruption:
             self._corrupt(inputs, digits, rng)
         if self.augmentation:
-            inputs[:] = self.augmentation(inputs, rng)
+            changed = flatten(self.augmentation(inputs, rng))
+            if changed.shape != inputs.shape:
+                raise ValueError(
+                    f"augmentation answers {changed.shape} to contexts {inputs.shape}; "
+                    "expected as many"
+                )
+            inputs[:] = changed
         return digits
 
     def _corrupt(self, inputs: np.ndarray, digits: np.ndarray, rng: np.random.Generator) -> None:

@@ -152,8 +152,9 @@ def epochs_done(folder: str | os.PathLike) -> int:
         return 0
     try:
         with zipfile.ZipFile(path) as archive:
+            archive.getinfo("model.weights.h5")
             return int(archive.comment)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} was not saved by resumable_fit; take another folder") from error
 
 

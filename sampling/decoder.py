@@ -9,7 +9,7 @@ and the pixels drawn before.
 import keras
 import numpy as np
 
-from data import PIXELS, SIDE
+from data import PIXELS, SIDE, check_count
 
 GRID = SIDE // 4  # an image is a grid of 7 x 7 blocks of 4 x 4 pixels
 # The step that draws each pixel of a block: far apart at first, in the order of Bayer's matrix. The
@@ -59,6 +59,7 @@ class PixelDecoder(keras.Model):
     """
 
     def __init__(self, codes: int, units: tuple[int, int] = (128, 64), name: str | None = None):
+        check_count(codes, "codes")
         super().__init__(name=name)
         self.codes, self.units = codes, tuple(units)
         layers, (first, second) = keras.layers, units

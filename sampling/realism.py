@@ -43,6 +43,8 @@ def realism(draws: np.ndarray, test: DigitSequences) -> dict:
     >>> realism(sampler.sample(inputs, n=8, seed=0), test)["accuracy"]
     0.99
     """
+    if np.ndim(draws) != 4:
+        raise ValueError(f"draws have shape {np.shape(draws)}; expected (n, k, {SIDE}, {SIDE})")
     _, real, digits = test.sample(len(draws))
     features, probabilities = classify(draws)  # (n, k, 64), (n, k, 10)
     real_features, _ = classify(real)
@@ -82,7 +84,7 @@ def frechet_distance(features: np.ndarray, real: np.ndarray) -> float:
         Heusel et al., 2017: GANs trained by a two time-scale update rule
         converge to a local Nash equilibrium.
     """
-    features, real = np.asarray(features, float), np.asarray(real, float)
+    features, real = _checked_features(features, real, least=2)
     # Few images, or a feature that never varies, would make them singular, and the root inexact.
     tiny = 1e-6 * np.eye(features.shape[1])
     covariances = [np.cov(each, rowvar=False) + tiny for each in (features, real)]
@@ -110,14 +112,25 @@ def precision_and_recall(features: np.ndarray, real: np.ndarray) -> dict:
         Kynkäänniemi et al., 2019: Improved precision and recall metric for
         assessing generative models.
     """
-    if min(len(features), len(real)) < 4:
-        raise ValueError(f"got {len(features)} and {len(real)} images; expected at least 4 each")
+    features, real = _checked_features(features, real, least=4)
 
     def covered(points, centres):
         radii = np.partition(cdist(centres, centres), 3, axis=1)[:, 3]  # 0 is the image itself
         return float((cdist(points, centres) <= radii).any(axis=1).mean())
 
     return {"precision": covered(features, real), "recall": covered(real, features)}
+
+
+def _checked_features(features: np.ndarray, real: np.ndarray, least: int) -> list[np.ndarray]:
+    sets = [np.asarray(each, float) for each in (features, real)]
+    shapes = [each.shape for each in sets]
+    alike = all(len(shape) == 2 and shape[0] >= least for shape in shapes)
+    if not alike or shapes[0][1] != shapes[1][1] or not all(np.isfinite(s).all() for s in sets):
+        raise ValueError(
+            f"features have shapes {shapes[0]} and {shapes[1]}; "
+            f"expected finite numbers (n, d) and (m, d) of at least {least} images each"
+        )
+    return sets
 
 
 def two_sample_accuracy(
@@ -219,11 +232,19 @@ def diversity(first: np.ndarray, second: np.ndarray, real: np.ndarray, digits: n
         draws that are all alike, 1 for those as varied as real images.
     """
     first, second, real = flatten(first), flatten(second), flatten(real)
+    digits = np.asarray(digits)
+    if not len(first) == len(second) == len(real) == len(digits) > 0:
+        raise ValueError(
+            f"got {len(first)} and {len(second)} draws, {len(real)} real images and "
+            f"{len(digits)} digits; expected as many of each"
+        )
     ratios = []
     for digit in np.unique(digits):
         rows = digits == digit
         drawn = np.linalg.norm(first[rows] - second[rows], axis=1).mean()
         between_real = np.linalg.norm(real[rows] - np.roll(real[rows], 1, axis=0), axis=1).mean()
+        if between_real == 0:
+            raise ValueError(f"the real images of digit {digit} do not differ")
         ratios.append(drawn / between_real)
     return float(np.mean(ratios))
 
@@ -233,8 +254,10 @@ def sharpness(images: np.ndarray, real: np.ndarray) -> float:
 
     def steepness(images):
         pixels = flatten(images).reshape(-1, SIDE, SIDE)
-        return sum(np.abs(np.diff(pixels, axis=axis)).mean() for axis in (1, 2))
+        return sum(np.abs(np.diff(pixels, axis=axis)).sum() for axis in (1, 2)) / len(pixels)
 
+    if not (np.size(images) and np.any(real)):
+        raise ValueError("there are no images, or only blank real ones")
     return float(steepness(images) / steepness(real))
 
 

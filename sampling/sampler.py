@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
-from data import PIXELS, SIDE, check_count, flatten
+from data import PIXELS, SIDE, check_count, check_number, flatten
 from model import check_context, feed_back
 from sampling.decoder import PixelDecoder
 
@@ -67,13 +67,15 @@ class NextImageSampler(keras.Model):
         blocks: int = 8,
         name: str | None = None,
     ):
-        if not 1 <= codes <= PIXELS:
+        for value, of in ((codes, "codes"), (units, "units"), (blocks, "blocks")):
+            check_count(value, of)
+        if codes > PIXELS:
             raise ValueError(f"codes is {codes}; expected 1 to {PIXELS}")
-        if units < 1 or blocks < 1:
-            raise ValueError(f"units is {units} and blocks {blocks}; expected at least 1 each")
         super().__init__(name=name)
         self.codes, self.units, self.blocks = codes, units, blocks
         layers, lstms = keras.layers, predictor.layers[:2]
+        if not all(isinstance(layer, layers.LSTM) for layer in lstms):
+            raise ValueError(f"{predictor.name} does not begin with two LSTM layers")
         copies = [layers.LSTM.from_config(lstm.get_config()) for lstm in lstms]
         self.encoder = keras.Sequential([keras.Input(predictor.input_shape[1:]), *copies])
         self.encoder.set_weights([weights for lstm in lstms for weights in lstm.get_weights()])
@@ -242,8 +244,7 @@ class NextImageSampler(keras.Model):
 
     def _solve(self, context, guidance, rng):
         """Codes `(n, c)` on their way from noise, a list of `STEPS + 1`."""
-        if not 0 <= guidance < np.inf:
-            raise ValueError(f"guidance is {guidance}; expected a number of at least 0")
+        check_number(guidance, "guidance", 0, 100)
         states, network = self.predict_on_batch(context), self.velocity.predict_on_batch
         path = [TEMPERATURE * rng.standard_normal((len(context), self.codes), np.float32)]
         previous = None

@@ -98,6 +98,8 @@ def style_agreement(
     for step, digits in enumerate(expected.T):
         features = style_features(generated[:, step])
         of_digit = [digits == digit for digit in np.unique(digits)]
+        if min(map(np.count_nonzero, of_digit)) < 2:
+            raise ValueError(f"n is {n}; expected at least two sequences for each digit")
         for i in range(3):
             pairs = [(features[rows, i], context[rows, i]) for rows in of_digit]
             agreement[i, step] = np.mean([np.corrcoef(*pair)[0, 1] for pair in pairs])

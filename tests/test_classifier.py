@@ -29,14 +29,6 @@ def test_reads_sharp_and_soft_digits(mnist):
     assert mixed.shape == (10,) and mixed.max() < sure.max(axis=-1).min() > 0.9
 
 
-@pytest.mark.parametrize("read", [classify, digit_probabilities, read_digits])
-def test_what_is_no_image_is_not_read(read):
-    with pytest.raises(ValueError, match="NaN"):
-        read(np.full((28, 28), np.nan))
-    with pytest.raises(ValueError, match=r"shape \(0, 28, 28\); expected at least one"):
-        read(np.zeros((0, 28, 28)))
-
-
 @pytest.mark.slow
 def test_the_classifier_learns_the_same_every_time(mnist):
     (images, labels), (test_images, test_labels) = mnist

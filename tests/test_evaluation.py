@@ -1,4 +1,3 @@
-from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,29 +8,17 @@ from evaluation import digit_means, evaluate, evaluate_chains, mean_image_floor
 from preprocessing import Corruption, DigitSequences, digit_windows
 
 
-class Oracle:
+def oracle(digits):
     """Answers with the mean image of a digit that it is told, to check the measures themselves."""
-
-    def __init__(self, digits):
-        self.digits, self.step = np.asarray(digits), 0
-
-    def predict(self, inputs, **_):
-        return digit_means()[self.digits]
-
-    def generate(self, images, steps):
-        assert steps == 1
-        self.step += 1
-        return digit_means()[self.digits[:, self.step - 1 : self.step]]
+    answers = iter(digit_means()[np.transpose(digits)][:, :, None])  # (steps, n, 1, 28, 28)
+    return SimpleNamespace(generate=lambda images, steps: next(answers))
 
 
 def test_the_floor_is_the_error_of_the_mean_training_images(mnist):
     (train_images, train_labels), (images, labels) = mnist
-    assert digit_means().shape == (10, 28, 28) and digit_means().dtype == np.float32
-    for digit in (0, 9):
-        expected = train_images[train_labels == digit].mean(axis=0) / 255
-        np.testing.assert_allclose(digit_means()[digit], expected, atol=1e-4)
-    with pytest.raises(ValueError, match="read-only"):
-        digit_means()[0] = 0  # or whoever asks next would get another floor
+    expected = [train_images[train_labels == digit].mean(axis=0) / 255 for digit in range(10)]
+    np.testing.assert_allclose(digit_means(), expected, atol=1e-4)
+    assert digit_means().dtype == np.float32 and not digit_means().flags.writeable
     images, labels = images[:500], labels[:500]
     targets = images / np.float32(255)
     floor = mean_image_floor(targets, labels)
@@ -42,18 +29,12 @@ def test_the_floor_is_the_error_of_the_mean_training_images(mnist):
     assert list(mean_image_floor(targets[:1], labels[:1])["per_digit"]) == [labels[0]]
     for form in (images, targets.reshape(-1, 784)):  # integers are scaled
         assert mean_image_floor(form, labels.tolist()) == floor
-    for digits in ([0, -1], [9, 10], [0.0, 1.0], [1], [[0, 1]]):
-        with pytest.raises(ValueError, match=r"^digits are .* expected integers \(n,\) in 0 to 9"):
-            mean_image_floor(targets[:2], digits)
-    for shape in ((28, 28), (0, 28, 28), (1, 2, 28, 28)):
-        with pytest.raises(ValueError, match=r"^digits are"):
-            mean_image_floor(np.zeros(shape), np.zeros(shape[:-2], int))
 
 
 def test_predictions_are_measured_beside_the_floor_in_all_and_for_each_window(test):
     _, targets, digits = test.sample(6_000)  # the default
-    nines, answers = Oracle([9] * 6_000), digit_means()[[9] * 6_000]
-    nines.predict = lambda *_, **__: np.where(answers > 0, answers, -2)  # cut off at black
+    answers = digit_means()[[9] * 6_000]
+    nines = SimpleNamespace(predict=lambda *_, **__: np.where(answers > 0, answers, -2))
     measures, errors = evaluate(nines, test), np.square(targets - answers).mean(axis=(1, 2))
     floor = mean_image_floor(targets, digits[:, -1])
     assert measures["mse"] == pytest.approx(errors.mean(), rel=1e-4)
@@ -71,7 +52,7 @@ def test_a_chain_is_right_where_every_step_is(mnist, test):
     digits = np.tile(np.arange(4, 10), (1_000, 1))
     digits[300:400, 2] = 1
     digits[400:500, 2:] = 0
-    measures = evaluate_chains(Oracle(digits), test)
+    measures = evaluate_chains(oracle(digits), test)
     np.testing.assert_allclose(measures["step_accuracy"], [1, 1, 0.8, 0.9, 0.9, 0.9])
     assert measures["chain_accuracy"] == pytest.approx(0.8)
     (images, labels), _ = mnist
@@ -83,48 +64,29 @@ def test_a_chain_is_right_where_every_step_is(mnist, test):
 
 
 def test_chains_feed_back_answers_and_share_one_stream_of_noise(mnist):
-    class Witness:
-        """Keeps what it is asked, and the random numbers that it is handed, as a sampler does."""
+    contexts, numbers = [], []
 
-        def __init__(self):
-            self.contexts, self.numbers = [], []
-
-        def generate(self, images, steps, temperature, seed=None):
-            assert (steps, temperature) == (1, 2)
-            self.contexts.append(images)
-            self.numbers.append(np.random.default_rng(seed).random())
-            return images[:, :1]
+    def generate(images, steps, temperature, seed=None):
+        assert (steps, temperature) == (1, 2)
+        contexts.append(images)
+        numbers.append(np.random.default_rng(seed).random())
+        return images[:, :1]
 
     spoiled = {"corruption": Corruption(0.5), "augmentation": AUGMENTATION}
     sequences = DigitSequences(*mnist[1], digit_windows(wrap=True), seed=0, **spoiled)
-    witness = Witness()
-    evaluate_chains(witness, sequences, steps=3, n=50, seed=7, temperature=2)
-    first, second, _ = witness.contexts
+    sampler = SimpleNamespace(generate=generate)
+    evaluate_chains(sampler, sequences, steps=3, n=50, seed=7, temperature=2)
+    first, second, _ = contexts
     np.testing.assert_array_equal(first.reshape(50, 4, 784), sequences.sample(50)[0])
     np.testing.assert_array_equal(second, first[:, [1, 2, 3, 0]])
-    np.testing.assert_array_equal(witness.numbers, np.random.default_rng(7).random(3))
+    np.testing.assert_array_equal(numbers, np.random.default_rng(7).random(3))
 
 
 def test_chains_start_from_the_windows_that_allow_them(mnist):
     starts = DigitSequences(*mnist[1], windows=[[3, 2, 1], [7, 1, 5]], seed=3)
     expected = starts.draw(50)[0][:, -1:]
     assert set(expected[:, 0]) == {1, 5}
-    assert evaluate_chains(Oracle(expected), starts, steps=1, n=50)["chain_accuracy"] == 1
-
-
-@pytest.mark.parametrize("answer", [np.zeros((3, 784)), np.full((3, 28, 28), np.nan)])
-def test_other_predictions_and_counts_are_refused(test, answer):
-    model = SimpleNamespace(predict=lambda *_, **__: answer, predict_on_batch=lambda _: answer)
-    for measure in (evaluate, partial(evaluate_chains, steps=1)):
-        with pytest.raises(
-            ValueError, match=r"^the model predicts .*; expected \(3, 28, 28\) with"
-        ):
-            measure(model, test, n=3)
-        with pytest.raises(ValueError, match=r"^n is 0; expected an integer"):
-            measure(model, test, n=0)
-    for steps, fault in ((0, "steps is 0; expected an integer"), (7, "followed for 7 steps")):
-        with pytest.raises(ValueError, match=fault):
-            evaluate_chains(model, test, steps=steps)
+    assert evaluate_chains(oracle(expected), starts, steps=1, n=50)["chain_accuracy"] == 1
 
 
 def test_learning_shows_in_the_measures(model, test, capfd):

@@ -1,14 +1,15 @@
 import copy
 import json
 import pickle
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
+from keras import layers
 
 from model import NextImagePredictor, adapt, generate, make_optimizer, summed_squared_error
 
-layers = keras.layers
 numpy = keras.ops.convert_to_numpy
 
 
@@ -29,21 +30,6 @@ def test_is_a_plain_sequential_model(length, units):
     assert (first.units, second.units) == units
     assert first.unroll is second.unroll is (length is not None)
     assert dense.activation is keras.activations.sigmoid
-
-
-def test_other_sizes_and_optimizers_are_refused():
-    for make, arguments, fault in (
-        (NextImagePredictor, {"length": 0}, "length is 0; expected an integer"),
-        (NextImagePredictor, {"units": (128,)}, r"units are \(128,\); expected two widths"),
-        (NextImagePredictor, {"units": (4, 0)}, "a width in units is 0; expected an integer"),
-        (make_optimizer, {"learning_rate": 0}, "learning_rate is 0; expected a positive number"),
-        (make_optimizer, {"learning_rate": np.inf}, "learning_rate is inf"),
-        (make_optimizer, {"learning_rate": "0.1"}, "learning_rate is 0.1"),
-        (make_optimizer, {"steps": 0}, "steps is 0; expected an integer"),
-        (make_optimizer, {"name": "adamax"}, "optimizer is 'adamax'; .* 'sgd', 'rmsprop', 'adam'$"),
-    ):
-        with pytest.raises(ValueError, match=f"^{fault}"):
-            make(**arguments)
 
 
 def test_the_loss_is_the_squared_error_summed_over_pixels():
@@ -80,21 +66,6 @@ def test_adapt_sets_the_bias_to_the_logit_of_the_mean_target():
         np.testing.assert_allclose(numpy(layer.bias), expected, atol=1e-3)
 
 
-def test_adapt_refuses_models_that_end_in_another_way():
-    for network, shape, fault in (
-        ([layers.Dense(783, activation="sigmoid")], (28, 28), r"the last .*; expected Dense\(784"),
-        ([layers.Dense(784, "sigmoid", use_bias=False)], (28, 28), "the last layer is"),
-        ([layers.Dense(784, "tanh")], (28, 28), "the last layer is"),
-        ([layers.Dense(784, "sigmoid"), layers.ReLU()], (28, 28), "the last layer is"),
-        ([layers.Reshape((7, 112))], (28, 28), "the last layer is None"),
-        ([layers.Dense(784, "sigmoid")], (3, 28, 28), r"mean_target has shape \(3, 28, 28\)"),
-        (None, (28, 28), "the model has no weights yet"),
-    ):
-        model = keras.Sequential(network and [keras.Input((784,)), *network])
-        with pytest.raises(ValueError, match=f"^{fault}"):
-            adapt(model, np.zeros(shape))
-
-
 def test_images_come_in_any_form_and_number(model, images):
     expected = model.predict_next(images)
     assert expected.shape == (6, 28, 28) and expected.dtype == np.float32
@@ -110,22 +81,13 @@ def test_images_come_in_any_form_and_number(model, images):
         assert answers.shape == (6, 3, 28, 28)
         np.testing.assert_allclose(answers[:, 0], expected, atol=1e-5)
     assert any_length.predict_next(images[:, :3]).shape == (6, 28, 28)
-    with pytest.raises(ValueError, match=r"expected \(t, 28, 28\) or \(n, t, 28, 28\)"):
-        generate(any_length, images[None], steps=1)
-
-
-class Mixer:
-    """Answers with a mixture of its context's images, by weights, beyond white."""
-
-    def __init__(self, weights, answer=lambda mixed: mixed.reshape(-1, 28, 28)):
-        self.weights, self.answer = weights, answer
-
-    def predict_on_batch(self, context):
-        return self.answer(np.einsum("nts,t->ns", context, self.weights))
 
 
 def test_each_prediction_is_appended_to_the_context_of_the_next(images):
-    mixer = Mixer([0.5, -0.4, 0.3, 1.2])
+    def mixture(context):  # some of it beyond white
+        return np.einsum("nts,t->ns", context, [0.5, -0.4, 0.3, 1.2]).reshape(-1, 28, 28)
+
+    mixer = SimpleNamespace(predict_on_batch=mixture)
     chain = list(images.transpose(1, 0, 2, 3) / np.float32(255))
     for _ in range(7):
         mixed = 0.5 * chain[-4] - 0.4 * chain[-3] + 0.3 * chain[-2] + 1.2 * chain[-1]
@@ -134,33 +96,6 @@ def test_each_prediction_is_appended_to_the_context_of_the_next(images):
     np.testing.assert_allclose(found, np.stack(chain[4:], axis=1), atol=1e-5)
     assert found.dtype == np.float32 and found.max() == 1 and found.min() == 0
     np.testing.assert_allclose(generate(mixer, images[0], 7), found[0], atol=1e-6, strict=True)
-
-
-def test_predictions_of_another_shape_or_without_a_value_are_refused(images):
-    for answer in (
-        lambda mixed: mixed,
-        lambda mixed: mixed.reshape(-1, 28, 28, 1),
-        lambda mixed: mixed.reshape(-1, 1, 28, 28),
-        lambda mixed: mixed.reshape(-1, 14, 56),
-        lambda mixed: np.where(np.arange(784) == 5, np.nan, mixed).reshape(-1, 28, 28),
-    ):
-        with pytest.raises(
-            ValueError, match=r"^the model predicts .*; expected \(6, 28, 28\) with"
-        ):
-            generate(Mixer([0, 0, 0, 1], answer), images, steps=1)
-
-
-def test_bad_images_and_steps_are_refused_with_what_was_expected(model):
-    for images, steps, fault in (
-        (np.zeros((3, 28, 28)), 1, r"images have shape \(3, 28, 28\); expected \(4, 28, 28\) or"),
-        (np.zeros((2, 5, 28, 28)), 1, r"images have shape \(2, 5, 28, 28\)"),
-        (np.zeros(784), 1, r"images have shape \(784,\)"),
-        (np.zeros((0, 4, 28, 28)), 1, r"images have shape \(0, 4, 28, 28\)"),
-        (np.full((4, 28, 28), np.nan), 1, "float64 images .* NaN"),
-        (np.zeros((4, 28, 28)), 0, "steps is 0; expected an integer"),
-    ):
-        with pytest.raises(ValueError, match=f"^{fault}"):
-            model.generate(images, steps)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

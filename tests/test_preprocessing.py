@@ -37,10 +37,9 @@ def check_even(counts, mean):
     ("windows", "expected"),
     [
         (digit_windows(), [list(range(start, start + 5)) for start in range(6)]),
-        (digit_windows(length=9), [list(range(10))]),
+        (digit_windows(9), [list(range(10))]),
         (digit_windows(12, wrap=True)[9:], [[9, *range(10), 0, 1]]),
         (follow_windows(digit_windows(), 6), [list(range(10))]),
-        (follow_windows(digit_windows(), 1), digit_windows().tolist()),
         (follow_windows(digit_windows(1, wrap=True), 12)[9:], [[9, *range(10), 0, 1]]),
         (follow_windows([[2, 1], [1, 0], [2, 1]], 2), [[2, 1, 0]]),
         (follow_windows([[1, 1, 2], [1, 2, 3], [2, 3, 1]], 2), [[1, 1, 2, 3], [1, 2, 3, 1]]),
@@ -50,7 +49,7 @@ def test_windows_and_the_chains_that_follow_them(windows, expected):
     assert windows.tolist() == expected and windows.dtype.kind == "i"
 
 
-@pytest.mark.parametrize("n", [1, 7, 100])
+@pytest.mark.parametrize("n", [1, 7, np.int64(100)])
 @pytest.mark.parametrize("windows", [digit_windows(), [[3, 1], [3, 3], [3, 1]], [[0] * 6]])
 def test_sequences_show_the_digits_claimed_for_them_balanced_over_the_windows(windows, n):
     drawn = sequences(windows)
@@ -100,7 +99,6 @@ def test_with_windows_changes_the_digits_and_nothing_else():
     options = {"corruption": Corruption(1.0), "augmentation": AUGMENTATION, "seed": 5}
     up = sequences(pairing=FEATURES, neighbours=3, **options)
     down = up.with_windows(up.windows[:, ::-1])
-    assert down._nearest is up._nearest  # no trees are made anew
     expected = sequences(down.windows, pairing=FEATURES, neighbours=3, **options)
     check_equal(down.sample(20), expected.sample(20))
     np.testing.assert_array_equal(up.windows, digit_windows())
@@ -113,63 +111,12 @@ def test_mean_target_is_the_mean_over_windows_of_the_digit_means():
     np.testing.assert_allclose(mean, expected, rtol=1e-6, strict=True)
 
 
-@pytest.mark.parametrize(
-    ("make", "fault"),
-    [
-        (lambda: digit_windows(0, wrap=True), "length is 0; expected an integer"),
-        (lambda: digit_windows(10), "length is 10; expected 1 to 9, or more with wrap=True"),
-        (lambda: follow_windows(digit_windows(), 0), "steps is 0; expected an integer"),
-        (lambda: follow_windows(digit_windows(), 7), "no context .* followed for 7 steps"),
-        (lambda: follow_windows([[1, 2], [1, 3]], 1), "some context .* two successors"),
-        (lambda: sequences().sample(None), "n is None; expected an integer"),
-        (lambda: sequences().draw(0), "n is 0; expected an integer"),
-        (lambda: sequences().batches(2.5), "batch_size is 2.5; expected an integer"),
-        (lambda: sequences().batches(96, start=-1), "start is -1; expected an integer"),
-        (lambda: sequences().batches(96, shard=(3, 3)), "no shard 3 of 3 of a batch of 96;"),
-        (lambda: sequences().batches(96, shard=(-1, 3)), "no shard -1 of 3 of a batch of 96;"),
-        (lambda: sequences().batches(96, shard=(0, 2)), "no shard .* expected a multiple of 32"),
-        (lambda: DigitSequences(IMAGES / 255, LABELS), "images are float64"),
-        (lambda: DigitSequences(IMAGES, LABELS[1:]), r"labels .* expected integers \(120,\)"),
-        (lambda: DigitSequences(IMAGES, LABELS + 1), "labels range from 1 to 10; expected 0 to 9"),
-        (lambda: DigitSequences(IMAGES, LABELS.astype(int) - 1), "labels range from -1 to 8"),
-        (lambda: sequences([[0], [1]]), r"windows are int64 \(2, 1\); expected integers \(m, t \+"),
-        (lambda: sequences().with_windows([[9, 10]]), r"windows must .* no image of \[10\]"),
-        (lambda: sequences(np.zeros((0, 5), int)), "windows must hold digits"),
-        (lambda: sequences(pairing=FEATURES[:2]), r"pairing .* \(2, 3\); expected .* \(120, k\)"),
-        (lambda: sequences(pairing=FEATURES * np.nan), "pairing .* expected finite"),
-        (lambda: sequences(pairing=np.full((120, 1), -1e100)), "pairing .* expected finite"),
-        (lambda: sequences(pairing=FEATURES, neighbours=0), "neighbours is 0; expected 1 to 12"),
-        (lambda: sequences(pairing=FEATURES, neighbours=13), "neighbours is 13; expected 1 to 12"),
-        (lambda: sequences(corruption=0.5), "corruption is 0.5; expected a Corruption"),
-        (lambda: sequences(augmentation=0.5), "augmentation is 0.5; expected a function"),
-        (lambda: sequences(corruption=Corruption(1, positions=[3, 4])), "corruption's .* 0 to 3"),
-        (lambda: sequences(corruption=Corruption(1, positions=[])), "corruption's .* 0 to 3"),
-        (
-            lambda: DigitSequences(IMAGES, LABELS * 0, [[0, 0]], corruption=Corruption(1)),
-            "corruption of kind 'wrong' needs images of a second digit$",
-        ),
-        (lambda: Corruption(1.01), "rate is 1.01; expected 0 to 1"),
-        (lambda: Corruption(-0.01), "rate is -0.01; expected 0 to 1"),
-        (lambda: Corruption(1, ["blank", "torn"]), r"kinds are \[.*'torn'\]; expected some of"),
-        (lambda: Corruption(1, []), r"kinds are \[\]; expected some of"),
-    ],
-)
-def test_bad_arguments_are_refused_at_once(make, fault):
-    with pytest.raises(ValueError, match=f"^{fault}"):
-        make()
-
-
 def test_what_is_just_allowed_is_taken():
     assert sequences(pairing=FEATURES * 1e99 / np.abs(FEATURES).max(), neighbours=12).sample(1)
-    for options, neighbours in (({"neighbours": np.int64(1)}, 1), ({}, 8)):  # the default
-        assert sequences(pairing=FEATURES, **options)._nearest.shape == (120, 10, neighbours)
-    assert sequences(corruption=Corruption(0, positions=[0, 3])).sample(1)
     two = DigitSequences(IMAGES, LABELS % 2, [[0, 1]], corruption=Corruption(1, ["wrong"]), seed=0)
     assert np.all(number_of(two.sample(50)[0]) % 2 == 1)
     many, same = np.zeros((1_020, 28, 28), np.uint8), np.arange(1_020) % 10
     DigitSequences(many, same, pairing=same[:, None], neighbours=100)
-    with pytest.raises(ValueError, match="neighbours is 101; expected 1 to 100"):
-        DigitSequences(many, same, pairing=same[:, None], neighbours=101)
 
 
 def test_the_nearest_images_of_each_digit_come_first():
@@ -181,7 +128,7 @@ def test_the_nearest_images_of_each_digit_come_first():
         assert found[0, digit].tolist() == order[labels[order] == digit][:3].tolist()
 
 
-@pytest.mark.parametrize("neighbours", [1, 2, 12])
+@pytest.mark.parametrize("neighbours", [np.int64(1), 2, 12])
 def test_places_take_any_of_the_neighbours_of_one_image_each_for_itself(neighbours):
     _, indices = sequences([[3, 3, 4]], pairing=FEATURES, neighbours=neighbours).draw(6_000)
     check_even(np.sum(indices[:, 0] == indices[:, 1]), 6_000 / neighbours)
@@ -201,29 +148,22 @@ def hits(corruption, n=200):
     return hit, spoiled[hit], same[1][:, :-1][hit]
 
 
-@pytest.mark.parametrize("position", [1, 3])
-def test_corruption_replaces_the_image_asked_for_by_one_of_its_kind(position):
-    for kind in ("blank", "noise", "wrong"):
-        hit, images, digits = hits(Corruption(1, [kind], [position]))
-        assert hit[:, position].all() and hit.sum() == 200
-        if kind == "blank":
-            assert not images.any()
-        elif kind == "noise":
-            assert images.min() >= 0 and images.max() < 1 and len(np.unique(images[:, 0])) > 150
-            np.testing.assert_allclose(images.mean(axis=1), 0.5, atol=0.1)
-        else:
-            assert not np.any(LABELS[number_of(images)] == digits)
-
-
-def test_corruption_has_the_rate_asked_for_in_any_place():
+def test_corruption_replaces_images_by_others_of_its_kinds_at_its_rate_in_its_places():
     hit, images, _ = hits(Corruption(0.3), n=4_000)
     assert hit.sum(axis=1).max() == 1
     # Binomial: five standard deviations either way.
     assert abs(hit.sum() - 1_200) < 5 * np.sqrt(4_000 * 0.3 * 0.7)
     check_even(hit.sum(axis=0), 300)
     check_even(np.sum(~images.any(axis=1)), 400)  # blank ones: a third
-    for rate in (0, 1):
-        assert hits(Corruption(rate, ["noise"]))[0].sum() == rate * 200
+    assert not hits(Corruption(0))[0].any()
+    for position in (0, 1, 3):
+        hit, images, _ = hits(Corruption(1, ["noise"], [position]))
+        assert hit[:, position].all() and hit.sum() == 200
+    assert images.min() >= 0 and images.max() < 1 and len(np.unique(images[:, 0])) > 150
+    np.testing.assert_allclose(images.mean(axis=1), 0.5, atol=0.1)
+    assert not hits(Corruption(1, ["blank"]))[1].any()
+    _, images, digits = hits(Corruption(1, ["wrong"]))
+    assert not np.any(LABELS[number_of(images)] == digits)
 
 
 def test_any_function_can_augment_the_contexts():

@@ -1,0 +1,284 @@
+"""What is refused with a ValueError: what is asked for, and what the message says, one a row."""
+
+import importlib
+import re
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from augmentation import AUGMENTATION, Augmentation
+from data import check_count, flatten, load_mnist
+from handwriting.pad import DrawingPad
+from handwriting.page import find_digits, in_mnist_form, load_picture, normalise, read_page
+from preprocessing import Corruption, DigitSequences, digit_windows, follow_windows
+
+LABELS = np.arange(120, dtype=np.uint8) % 10
+IMAGES = np.zeros((120, 28, 28), np.uint8)
+POINTS = np.random.default_rng(0).standard_normal((120, 3))
+CONTEXT = np.zeros((4, 28, 28))
+WHITE = np.full((99, 99), 255, np.uint8)
+DOT = [[0.5, 0.5, 0.1]]
+MANY = np.zeros((1_010, 28, 28), np.uint8), np.arange(1_010) % 10
+
+
+def sequences(*arguments, labels=LABELS, **options):
+    return DigitSequences(IMAGES, labels, *arguments, **options)
+
+
+def load(spoil=lambda content: content, **changes):
+    arrays = {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES, "y_test": LABELS} | changes
+    np.savez("bad.npz", **{key: array for key, array in arrays.items() if array is not None})
+    Path("bad.npz").write_bytes(spoil(Path("bad.npz").read_bytes()))
+    load_mnist("bad.npz")
+
+
+RANGES = {"shift": "0 to 28", "rotation": "-360 to 360", "zoom": "0.1 to 10", "shear": "-10 to 10"}
+RANGES |= {"thickness": "-1 to 1", "blur": "0 to 1", "paper": "0 to 1", "noise": "0 to 1"}
+NO_SHIFTS = {(-0.01, 1): -0.01, (0, 28.01): 28.01, (2, 1): 1, (np.nan, 1): np.nan}
+NO_SHIFTS |= {(0, np.nan): np.nan, (1, 1, 1): 0, 1: 0}
+
+
+@pytest.mark.parametrize(
+    ("ask", "fault"),
+    [
+        # data
+        (lambda: load(x_test=None, y_test=None), "bad.npz: lacks x_test, y_test; expected x_tr"),
+        (lambda: load(x_train=IMAGES[..., :27]), "x_train is uint8 (120, 28, 27), expected uint8"),
+        (lambda: load(x_train=IMAGES / 255), "x_train is float64"),
+        (lambda: load(y_test=LABELS[:, None]), "y_test is uint8 (120, 1), expected uint8 (n,)"),
+        (lambda: load(y_test=LABELS + np.uint8(1)), "y_test holds the label 10, expected 0 to 9"),
+        (lambda: load(x_test=IMAGES[1:]), "bad.npz: 119 images but 120 labels in test"),
+        (lambda: load(y_train=np.minimum(LABELS, 8)), "bad.npz: no train image of digit 9"),
+        (lambda: load(x_test=IMAGES[:0], y_test=LABELS[:0]), "no test image of digit 0, 1, 2, 3"),
+        (lambda: load(y_train=np.array([{}] * 120)), "plain arrays: Object arrays cannot be load"),
+        (lambda: load(lambda a: a.replace(b"120, 28, 28", b"9999999999,")), "not a readable .npz"),
+        (lambda: load(lambda a: a[:5_000]), "bad.npz: not a readable .npz file"),
+        (lambda: flatten(IMAGES[..., 1:]), "(120, 28, 27); expected (..., 28, 28) or (..., 784)"),
+        (lambda: flatten(np.uint8(3)), "images have shape ()"),
+        (lambda: flatten(IMAGES > 0), "images are bool; expected integers in [0, 255] or floats"),
+        (lambda: flatten(CONTEXT + 1.001), "float64 images range from 1.001 to 1.001"),
+        (lambda: flatten(CONTEXT - 0.001), "from -0.001 to -0.001; expected values in [0, 1]"),
+        (lambda: flatten(IMAGES - np.int64(1)), "from -1 to -1; expected values in [0, 255]"),
+        (lambda: flatten(CONTEXT * np.nan), "without NaN"),
+        (lambda: flatten([IMAGES[0], IMAGES[0, 1:]]), "images differ in shape"),
+        *[
+            (partial(check_count, n, "n"), f"n is {n!r}; expected an integer of at least 1")
+            for n in (0, -1, 2.5, 1.0, np.nan, None, "3")
+        ],
+        # preprocessing
+        (lambda: digit_windows(0, wrap=True), "length is 0; expected an integer"),
+        (lambda: digit_windows(10), "length is 10; expected 1 to 9, or more with wrap=True"),
+        (lambda: follow_windows(digit_windows(), 0), "steps is 0; expected an integer"),
+        (lambda: follow_windows(digit_windows(), 7), "no context in the windows can be followed"),
+        (lambda: follow_windows([[1, 2], [1, 3]], 1), "some context in the windows has two succ"),
+        (lambda: follow_windows([1, 2], 1), "windows are int64 (2,); expected integers (m, t + 1)"),
+        (lambda: sequences().sample(None), "n is None; expected an integer"),
+        (lambda: sequences().draw(0), "n is 0; expected an integer"),
+        (lambda: sequences().batches(2.5), "batch_size is 2.5; expected an integer"),
+        (lambda: sequences().batches(96, start=-1), "start is -1; expected an integer"),
+        (lambda: sequences().batches(96, shard=(3, 3)), "no shard 3 of 3 of a batch of 96;"),
+        (lambda: sequences().batches(96, shard=(-1, 3)), "no shard -1 of 3 of a batch of 96;"),
+        (lambda: sequences().batches(96, shard=(0, 2)), "expected a multiple of 32 sequences"),
+        (lambda: sequences().batches(96, shard=3), "the number of shards is 0; expected an int"),
+        (lambda: DigitSequences(IMAGES / 255, LABELS), "images are float64 (120, 28, 28); expect"),
+        (lambda: sequences(labels=LABELS[1:]), "uint8 (119,); expected integers (120,)"),
+        (lambda: sequences(labels=LABELS / 1), "labels are float64"),
+        (lambda: sequences(labels=LABELS + 1), "labels range from 1 to 10; expected 0 to 9"),
+        (lambda: sequences(labels=LABELS.astype(int) - 1), "labels range from -1 to 8"),
+        (lambda: sequences([[0], [1]]), "windows are int64 (2, 1); expected integers (m, t + 1)"),
+        (lambda: sequences().with_windows([[9, 10]]), "no image of [10]"),
+        (lambda: sequences(np.zeros((0, 5), int)), "windows must hold digits"),
+        (lambda: sequences(pairing=POINTS[:2]), "(2, 3); expected finite numbers (120, k)"),
+        (lambda: sequences(pairing=POINTS * np.nan), "pairing has shape (120, 3); expected fin"),
+        (lambda: sequences(pairing=np.full((120, 1), -1e100)), "pairing has shape (120, 1); expe"),
+        (lambda: sequences(pairing=POINTS, neighbours=0), "neighbours is 0; expected 1 to 12"),
+        (lambda: sequences(pairing=POINTS, neighbours=13), "neighbours is 13; expected 1 to 12"),
+        (lambda: DigitSequences(*MANY, pairing=MANY[0][:, 0], neighbours=101), "expected 1 to 100"),
+        (lambda: sequences(corruption=0.5), "corruption is 0.5; expected a Corruption"),
+        (lambda: sequences(augmentation=0.5), "augmentation is 0.5; expected a function"),
+        (lambda: sequences(corruption=Corruption(1, positions=[3, 4])), "corruption's positions"),
+        (lambda: sequences(corruption=Corruption(1, positions=[])), "corruption's positions"),
+        (lambda: sequences([[0, 0]], labels=LABELS * 0, corruption=Corruption(1)), "second digit"),
+        (lambda: Corruption(1.01), "rate is 1.01; expected a number from 0 to 1"),
+        (lambda: Corruption("0.1"), "rate is '0.1'; expected a number from 0 to 1"),
+        (lambda: Corruption(-0.01), "rate is -0.01; expected a number from 0 to 1"),
+        (lambda: Corruption(1, ["blank", "torn"]), "kinds are ['blank', 'torn']; expected some of"),
+        (lambda: Corruption(1, []), "kinds are []; expected some of"),
+        (lambda: sequences(augmentation=lambda given, rng: given[:, 1:]).sample(2), "as many"),
+        # augmentation
+        (lambda: AUGMENTATION(IMAGES[0]), "(28, 28); expected (n, 28, 28) or (n, t, 28, 28)"),
+        (lambda: AUGMENTATION(IMAGES[None, None]), "images have shape (1, 1, 120, 28, 28)"),
+        *[
+            (partial(Augmentation, **{name: rate}), f"{name} is {rate}; expected a number")
+            for name in ("rate", "change_rate")
+            for rate in (-0.01, 1.01, np.nan)
+        ],
+        *[
+            (partial(Augmentation, **{name: (-999, 0)}), f"-999; expected a number from {limits}")
+            for name, limits in RANGES.items()
+        ],
+        *[
+            (partial(Augmentation, shift=given), f"shift, a range (low, high), is {bad}; expected")
+            for given, bad in NO_SHIFTS.items()
+        ],
+        # handwriting
+        (lambda: read_page(WHITE), "no ink found"),
+        (lambda: read_page(WHITE, count="3"), "count is '3'; expected an integer"),
+        (lambda: normalise(WHITE), "no ink found"),
+        (lambda: find_digits(WHITE[0]), "the picture has shape (99,)"),
+        (lambda: in_mnist_form(np.zeros((9, 9))), "no ink found"),
+        (lambda: in_mnist_form(np.full((9, 9), np.nan)), "without NaN"),
+        (lambda: load_picture(np.zeros((0, 5))), "the picture has shape (0, 5)"),
+        (lambda: load_picture(np.zeros((5, 5, 5))), "the picture has shape (5, 5, 5)"),
+        (lambda: load_picture(np.full((5, 5), "a")), "expected integers, booleans or floats"),
+        (lambda: load_picture(np.full((5, 5), np.nan)), "ranges from nan to nan"),
+        (lambda: load_picture(np.full((5, 5), 2.0)), "ranges from 2.0 to 2.0; expected values"),
+        (lambda: load_picture(np.full((5, 5), -1)), "ranges from -1 to -1"),
+        (lambda: load_picture(Image.fromarray(np.full((5, 5), -1, np.int32))), "ranges from -1.0"),
+        (lambda: load_picture(np.broadcast_to(np.uint8(0), (8_000, 8_000))), "50,000,000 are read"),
+        (lambda: load_picture(b"no picture"), "the file: not a picture that can be read"),
+        (lambda: load_picture(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"), "not a pict"),
+        (lambda: DrawingPad(count=0), "count is 0; expected an integer"),
+        (lambda: DrawingPad(1, []), "strokes are those of 0 boxes; expected 1"),
+        (lambda: DrawingPad(1, ["ab"]), "strokes are ['ab']; expected a list of strokes for each"),
+        (lambda: DrawingPad(3, [[DOT], [], []]).images, "nothing is drawn in box 2, 3"),
+        *[
+            (partial(DrawingPad, 1, [[DOT, stroke]]), "points [x, y, width] from [-1, -1, 0.001]")
+            for stroke in ([], [[]], "ab", [[0.5, 0.5]], [[0, 0, 0.1], [0.5]], DOT * 10_001)
+        ],
+        *[
+            (partial(DrawingPad, 1, [[[point]]]), "to [2, 2, 1]")
+            for point in ([np.nan, 0, 0.1], [1e7, 0, 0.1], [0, -1e7, 0.1], [0, 0, 1e7], [0, 0, 0])
+        ],
+    ],
+)
+def test_bad_data_sequences_and_pictures_are_refused(ask, fault, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=re.escape(fault)):
+        ask()
+
+
+@pytest.fixture(scope="module")
+def k():
+    """All that needs Keras, which takes seconds to import: the rows above do without."""
+    names = "keras.layers", "classifier", "evaluation", "model", "training"
+    k = SimpleNamespace()
+    for name in (*names, "sampling.realism", "sampling.sampler"):
+        vars(k).update(vars(importlib.import_module(name)))
+    k.predictor = k.NextImagePredictor(units=(2, 2))
+    k.adapt_end = lambda *end: k.adapt(k.keras.Sequential([k.Input((784,)), *end]), CONTEXT[0])
+    k.sampler = k.NextImageSampler(k.predictor, codes=8, units=2, blocks=1)
+    k.sampler.compile("adam")
+    return k
+
+
+def says(answer):
+    """A model that gives this answer, whatever it is asked."""
+    return SimpleNamespace(predict=lambda *_, **__: answer, predict_on_batch=lambda _: answer)
+
+
+def find(k, content):
+    Path("model.keras").write_bytes(content)
+    k.epochs_done(".")
+
+
+UP, BLANK = sequences(), CONTEXT[0]
+ONCE = {"epochs": 1, "steps_per_epoch": 1}
+FIRST = "call fit_codes(inputs, targets) first"
+
+
+@pytest.mark.parametrize(
+    ("ask", "fault"),
+    [
+        # model and classifier
+        (lambda k: k.NextImagePredictor(0), "length is 0; expected an integer"),
+        (lambda k: k.NextImagePredictor(units=(9,)), "units are (9,); expected two widths"),
+        (lambda k: k.NextImagePredictor(units=9), "units are 9; expected two widths"),
+        (lambda k: k.NextImagePredictor(units=(4, 0)), "a width in units is 0; expected an int"),
+        (lambda k: k.make_optimizer("adamax"), "is 'adamax'; expected one of 'sgd', 'rmsprop', 'a"),
+        (lambda k: k.make_optimizer(["adam"]), "optimizer is ['adam']; expected one of"),
+        (lambda k: k.make_optimizer(steps=0), "steps is 0; expected an integer"),
+        (lambda k: k.make_optimizer("adam", 9, 0), "learning_rate is 0; expected a positive"),
+        (lambda k: k.make_optimizer("adam", 9, np.inf), "learning_rate is inf; expected a posit"),
+        (lambda k: k.make_optimizer("adam", 9, "0.1"), "learning_rate is 0.1; expected a positive"),
+        (lambda k: k.adapt_end(k.Dense(783, "sigmoid")), "expected Dense(784, activation='sigmoid"),
+        (lambda k: k.adapt_end(k.Dense(784, "sigmoid", use_bias=False)), "the last layer is <Den"),
+        (lambda k: k.adapt_end(k.Dense(784, "tanh")), "the last layer is <Dense"),
+        (lambda k: k.adapt_end(k.Dense(784, "sigmoid"), k.ReLU()), "the last layer is <ReLU"),
+        (lambda k: k.adapt_end(k.Reshape((7, 112))), "the last layer is None"),
+        (lambda k: k.adapt(k.predictor, CONTEXT), "mean_target has shape (4, 28, 28); expected"),
+        (lambda k: k.adapt(k.keras.Sequential(), BLANK), "the model has no weights yet"),
+        (lambda k: k.generate(says(CONTEXT), CONTEXT, 1), "float64 (4, 28, 28); expected (1, 28,"),
+        (lambda k: k.generate(says(BLANK[None, ..., None]), CONTEXT, 1), "predicts float64 (1, 28"),
+        (lambda k: k.generate(says(BLANK[None] * np.nan), CONTEXT, 1), "28, 28) without NaN"),
+        (lambda k: k.generate(says(0), CONTEXT[None, None], 1), "expected (t, 28, 28) or (n, t, 2"),
+        (lambda k: k.predictor.predict_next(CONTEXT[1:]), "shape (3, 28, 28); expected (4, 28"),
+        (lambda k: k.predictor.predict_next(np.zeros(784)), "images have shape (784,)"),
+        (lambda k: k.predictor.predict_next(CONTEXT[None][:0]), "images have shape (0, 4, 28, 28)"),
+        (lambda k: k.predictor.generate(CONTEXT, 0), "steps is 0; expected an integer"),
+        (lambda k: k.read_digits(CONTEXT * np.nan), "float64 images range from nan"),
+        (lambda k: k.classify(CONTEXT[:0]), "shape (0, 28, 28); expected at least one"),
+        # evaluation
+        (lambda k: k.mean_image_floor(CONTEXT[:2], [0, -1]), "expected integers (n,) in 0 to 9"),
+        (lambda k: k.mean_image_floor(CONTEXT[:2], [9, 10]), "digits are int64 (2,) for target"),
+        (lambda k: k.mean_image_floor(CONTEXT[:2], [0.0, 1.0]), "digits are float64 (2,)"),
+        (lambda k: k.mean_image_floor(CONTEXT[:2], [1]), "digits are int64 (1,)"),
+        (lambda k: k.mean_image_floor(CONTEXT[None], [[1] * 4]), "digits are int64 (1, 4)"),
+        (lambda k: k.mean_image_floor(BLANK, 1), "digits are int64 () for targets (28, 28)"),
+        (lambda k: k.mean_image_floor(IMAGES[:0], LABELS[:0]), "digits are uint8 (0,)"),
+        (lambda k: k.evaluate(says(BLANK), UP, n=3), "(28, 28); expected (3, 28, 28) without NaN"),
+        (lambda k: k.evaluate(says(0), UP, n=0), "n is 0; expected an integer"),
+        (lambda k: k.evaluate_chains(says(CONTEXT * np.nan), UP, n=4), "(4, 28, 28) without NaN"),
+        (lambda k: k.evaluate_chains(says(0), UP, n=0), "n is 0; expected an integer"),
+        (lambda k: k.evaluate_chains(says(0), UP, steps=0), "steps is 0; expected an integer"),
+        (lambda k: k.evaluate_chains(says(0), UP, steps=7), "followed for 7 steps"),
+        # training
+        (lambda k: k.train_predictor(UP, None), "steps is None; expected an integer"),
+        (lambda k: k.train_predictor(UP, 1, batch_size=0), "batch_size is 0; expected an integer"),
+        (lambda k: k.resumable_fit(None, UP, "new", **ONCE | {"epochs": 0}), "epochs is 0; exp"),
+        (lambda k: k.resumable_fit(None, UP, "new", **ONCE | {"steps_per_epoch": 0}), "epoch is 0"),
+        (lambda k: k.resumable_fit(None, UP, "new", **ONCE, batch_size=0), "batch_size is 0; ex"),
+        (lambda k: find(k, b"no archive"), "model.keras was not saved by resumable_fit;"),
+        (lambda k: find(k, b"PK\5\6" + bytes(18)), "model.keras was not saved by resumable_fit;"),
+        (lambda k: find(k, b"PK\5\6" + bytes(16) + b"\1\0" + b"3"), "model.keras was not saved"),
+        # sampling
+        (lambda k: k.NextImageSampler(k.predictor, codes=0), "codes is 0; expected an integer"),
+        (lambda k: k.NextImageSampler(k.predictor, codes=785), "codes is 785; expected 1 to 784"),
+        (lambda k: k.NextImageSampler(k.predictor, units=0), "units is 0; expected an integer"),
+        (lambda k: k.NextImageSampler(k.predictor, blocks=0), "blocks is 0; expected an integer"),
+        (lambda k: k.NextImageSampler(k.keras.Sequential([k.Flatten()])), "two LSTM layers"),
+        (lambda k: k.sampler.fit(CONTEXT[None], CONTEXT[:1]), FIRST),
+        (lambda k: k.sampler.train_on_batch(CONTEXT[None], CONTEXT[:1]), FIRST),
+        (lambda k: k.sampler.fit_codes(CONTEXT[None], CONTEXT), "expected (n, 28, 28), with n"),
+        (lambda k: k.sampler.sample(CONTEXT[1:]), "shape (3, 28, 28); expected (4, 28, 28)"),
+        (lambda k: k.sampler.trajectory(CONTEXT - 1), "float64 images range from -1.0 to -1.0"),
+        (lambda k: k.sampler.trajectory(CONTEXT, guidance=-1), "guidance is -1; expected a number"),
+        (lambda k: k.sampler.sample(CONTEXT, guidance=100.1), "expected a number from 0 to 100"),
+        (lambda k: k.sampler.sample(CONTEXT, 0), "n is 0; expected an integer"),
+        (lambda k: k.sampler.generate(CONTEXT, 0), "steps is 0; expected an integer"),
+        (lambda k: k.precision_and_recall(POINTS[:3], POINTS), "(n, d) and (m, d) of at least 4"),
+        (lambda k: k.precision_and_recall(POINTS, POINTS[:, 1:]), "shapes (120, 3) and (120, 2)"),
+        (lambda k: k.frechet_distance(POINTS[:1], POINTS), "(n, d) and (m, d) of at least 2"),
+        (lambda k: k.frechet_distance(POINTS, POINTS * np.nan), "expected finite numbers"),
+        (lambda k: k.frechet_distance(POINTS[0], POINTS), "features have shapes (3,) and (12"),
+        (lambda k: k.realism(IMAGES, UP), "draws have shape (120, 28, 28); expected (n, k, 28, 28"),
+        (lambda k: k.diversity(*[IMAGES] * 3, LABELS[1:]), "120 real images and 119 digits"),
+        (lambda k: k.diversity(*[IMAGES] * 3, LABELS), "the real images of digit 0 do not"),
+        (lambda k: k.sharpness(IMAGES, IMAGES), "there are no images, or only blank real ones"),
+        (lambda k: k.two_sample_accuracy(IMAGES, IMAGES[1:]), "120 images and 119 real ones; expe"),
+        (lambda k: k.pixel_accuracy(IMAGES[:1], IMAGES[:1]), "1 images and 1 real ones; expect"),
+        (lambda k: k.two_sample_accuracy(IMAGES, IMAGES, seeds=0), "seeds is 0; expected an int"),
+        (lambda k: k.two_sample_accuracy(IMAGES, IMAGES, epochs=0), "epochs is 0; expected an int"),
+    ],
+)
+def test_what_models_measures_and_training_cannot_use_is_refused(
+    k, ask, fault, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=re.escape(fault)):
+        ask(k)
+    assert not Path("new").exists()  # nothing is begun
