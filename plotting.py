@@ -155,15 +155,17 @@ def plot_grid(
 def plot_page(
     page: np.ndarray,
     boxes: ArrayLike,
+    left_out: Sequence[tuple[ArrayLike, str]] = (),
     *,
     ax: Axes | None = None,
     path: PathLike | None = None,
 ) -> Figure:
-    """Draws a page with a box and a number around each digit that was found.
+    """Draws a page: digits in numbered boxes, and in grey what was left out, and why.
 
     Args:
         page: `uint8 (h, w, 3)`, from `load_picture`.
         boxes: `int (k, 4)`, from `find_digits`.
+        left_out: Boxes and reasons, from `find_left_out`.
         ax: Axis to draw on; by default a figure of its own.
         path: File to save the figure to.
 
@@ -173,19 +175,20 @@ def plot_page(
     Example:
 
     >>> page = load_picture("page.jpg")
-    >>> plot_page(page, find_digits(page))
+    >>> plot_page(page, find_digits(page), find_left_out(page))
     """
     height, width = page.shape[:2]
     inches = 9 / max(height, width)
     ax = ax or _new_axes(width * inches, height * inches + 0.3)[0]
     ax.imshow(page)
     ax.axis("off")
-    for number, (top, left, bottom, right) in enumerate(np.reshape(boxes, (-1, 4)), start=1):
+    found = [(box, number, FOUND) for number, box in enumerate(np.reshape(boxes, (-1, 4)), start=1)]
+    for (top, left, bottom, right), name, color in found + [(*each, "0.5") for each in left_out]:
         corner = left - 0.5, top - 0.5  # of pixels, whose middle is a whole number
         size = right - left, bottom - top
-        ax.add_patch(Rectangle(corner, *size, fill=False, color=FOUND, linewidth=2))
+        ax.add_patch(Rectangle(corner, *size, fill=False, color=color, linewidth=2))
         ax.annotate(
-            str(number), corner, (0, 3), textcoords="offset points", color=FOUND, weight="bold"
+            str(name), corner, (0, 3), textcoords="offset points", color=color, weight="bold"
         )
     return _finish(ax.figure, path)
 

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image, ImageOps
 from scipy import ndimage
-from skimage.filters import threshold_otsu
 from skimage.measure import block_reduce
 from skimage.morphology import reconstruction
 
@@ -24,10 +23,13 @@ Picture = str | os.PathLike | bytes | BinaryIO | Image.Image | ArrayLike
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "HEIF")  # of files that are opened
 MOST_PIXELS = 50_000_000  # in a picture: more is a mistake, or made to fill the memory
 MOST_DIGITS = 1_000  # on a page: more is print, or noise
-LONGEST = 1_200  # pixels: the longer side of a page that is searched; larger ones are reduced
+LONGEST = 1_000  # pixels: the longer side of a page that is searched; larger ones are reduced
 FAINTEST = 0.05  # of the paper's brightness: what differs less is no ink
 BOX = 20  # pixels: the longer side of a digit in MNIST's images
+LOWEST, HIGHEST = 0.25, 3  # times the common size: a small 0, and a 9 with a tail down the page
+THICKEST = 2.5  # times the common width of strokes: no eraser beside the digits
 THINNEST = 1.8  # pixels, in MNIST's form: strokes of a thin pencil would vanish
+TRY = "try more light, a darker pen, or a picture of the digits only, with paper around them"
 
 
 def load_picture(picture: Picture) -> np.ndarray:
@@ -46,11 +48,6 @@ def load_picture(picture: Picture) -> np.ndarray:
     Raises:
         ValueError: Not a picture, or one of more than 50 million pixels.
         FileNotFoundError: There is no such file.
-
-    Example:
-
-    >>> load_picture(np.zeros((100, 400))).shape
-    (100, 400, 3)
     """
     if isinstance(picture, bytes):
         return load_picture(io.BytesIO(picture))
@@ -97,6 +94,8 @@ def _as_bytes(picture: ArrayLike) -> np.ndarray:
     if picture.dtype.kind not in "biuf":
         raise ValueError(f"the picture is {picture.dtype}; expected integers, booleans or floats")
     _check_size(*picture.shape[:2])
+    if picture.dtype == np.uint8:
+        return picture
     white = 255 if picture.dtype.kind in "iu" else 1
     if not (picture.min() >= 0 and picture.max() <= white):  # fails on NaN, too
         raise ValueError(
@@ -110,55 +109,51 @@ def normalise(picture: Picture) -> np.ndarray:
     """Brings one digit, of any size and colour, into MNIST's form.
 
     The longer side of the ink's box becomes 20 pixels, and its centre of mass
-    comes to the middle of 28 x 28. Strokes are white on black, and at least so
-    wide that they are seen.
+    comes to the middle of 28 x 28 (LeCun, Cortes and Burges, 1998). Strokes are
+    white on black, and at least so wide that they are seen.
 
     Args:
-        picture: One digit, dark on light or light on dark, as for
-            `load_picture`.
+        picture: One digit, dark or light, as for `load_picture`.
 
     Returns:
         `uint8 (28, 28)`: 0 is paper, 255 ink.
 
     Raises:
         ValueError: Not a picture, too large, or without ink.
-
-    Example:
-
-    >>> normalise("seven.png").shape
-    (28, 28)
-
-    Reference:
-        LeCun, Cortes and Burges, 1998: The MNIST database of handwritten
-        digits.
     """
-    ink = _ink(_reduced(load_picture(picture), LONGEST), widest=0.7, cut=True)
-    return in_mnist_form(np.where(_is_ink(ink), ink, 0))
+    page = _reduced(load_picture(picture), LONGEST)
+    ink = _ink(page, widest=0.7, cut=True)
+    own = _is_ink(ink)
+    if not own.any():  # the digit fills its picture: paper is what the border is, by and large
+        grey = page.mean(axis=-1, dtype=np.float32) / 255
+        edge = np.mean([*grey[0], *grey[-1], *grey[:, 0], *grey[:, -1]])
+        ink = grey.max() - grey if 2 * edge > grey.min() + grey.max() else grey - grey.min()
+        own = (ink > ink.max() / 2) & (ink.max() > 0.5)
+        own &= np.mean(np.abs(ink / max(ink.max(), 1e-3) - 0.5) < 0.2) < 0.36  # else it is a shade
+    return in_mnist_form(np.where(own, ink, 0))
 
 
 def find_digits(picture: Picture) -> np.ndarray:
     """Finds the digits of a page, in reading order.
 
     Args:
-        picture: A page, as for `load_picture`; `plot_page` shows what was
-            found.
+        picture: A page, as for `load_picture`.
 
     Returns:
         A box for each digit, `int (k, 4)`: its first row and column, and those
         after its last, in pixels of `load_picture(picture)`.
 
-    Raises:
-        ValueError: As for `load_picture`.
-
     Example:
 
     >>> page = load_picture("page.jpg")
-    >>> plot_page(page, find_digits(page))
+    >>> plot_page(page, find_digits(page), find_left_out(page))
     """
-    page = load_picture(picture)
-    reduced = _reduced(page, LONGEST)
-    boxes = np.reshape([box for box, _ in _digits(reduced)], (-1, 4))
-    return np.round(boxes * np.tile(np.divide(page.shape[:2], reduced.shape[:2]), 2)).astype(int)
+    return np.reshape([box for box, _ in _search(picture)[0]], (-1, 4)).astype(int)
+
+
+def find_left_out(picture: Picture) -> list[tuple[np.ndarray, str]]:
+    """Finds what else is on a page, but specks: boxes as of `find_digits`, and why no digits."""
+    return _search(picture)[1]
 
 
 def read_page(picture: Picture, count: int | None = None) -> np.ndarray:
@@ -172,8 +167,7 @@ def read_page(picture: Picture, count: int | None = None) -> np.ndarray:
         count: How many digits there are; by default any number.
 
     Returns:
-        `uint8 (k, 28, 28)` in MNIST's form, in reading order: a context for
-        `predict_next` and `generate`.
+        `uint8 (k, 28, 28)` in reading order: a context for `predict_next`.
 
     Raises:
         ValueError: As for `load_picture`; or no ink, or not `count` digits.
@@ -185,14 +179,26 @@ def read_page(picture: Picture, count: int | None = None) -> np.ndarray:
     """
     if count is not None and not isinstance(count, int | np.integer):
         raise ValueError(f"count is {count!r}; expected an integer")
-    digits = _digits(_reduced(load_picture(picture), LONGEST))
+    digits, _ = _search(picture)
     if not digits or count not in (None, len(digits)):
         found = f"{len(digits)} digits found" if digits else "no ink found"
         expected = "" if count is None else f" where {count} digits were expected"
-        raise ValueError(f"{found}{expected}; plot_page(page, find_digits(page)) shows them")
+        shown = "plot_page(page, find_digits(page), find_left_out(page)) shows them"
+        boxes = ", ".join(str(box.tolist()) for box, _ in digits[:20])
+        hint = f"the first are at {boxes} (top, left, bottom, right)" if digits else TRY
+        raise ValueError(f"{found}{expected}; {shown}; {hint}")
     if len(digits) > MOST_DIGITS:
         raise ValueError(f"{len(digits)} digits found; at most {MOST_DIGITS:,} are read")
     return np.stack([in_mnist_form(ink) for _, ink in digits])
+
+
+def _search(picture: Picture) -> tuple[list[tuple], list[tuple]]:
+    """What `_digits` finds, with boxes in pixels of the whole picture."""
+    page = load_picture(picture)
+    reduced = _reduced(page, LONGEST)
+    scale = np.tile(np.divide(page.shape[:2], reduced.shape[:2]), 2)
+    found = _digits(reduced)
+    return tuple([(np.round(box * scale).astype(int), it) for box, it in each] for each in found)
 
 
 def _reduced(page: np.ndarray, longest: int) -> np.ndarray:
@@ -210,38 +216,29 @@ def _ink(page: np.ndarray, widest: float, cut: bool) -> np.ndarray:
     `widest` is the widest stroke, in parts of the shorter side: what is wider
     is paper. `cut` says whether ink may touch the border; otherwise what
     touches it is a printed line, the table below the page, or a shadow.
-
-    Reference:
-        Serra, 1982: Image analysis and mathematical morphology (closing).
-        Vincent, 1993: Morphological grayscale reconstruction.
+    (Serra, 1982: closing; Vincent, 1993: morphological grayscale reconstruction.)
     """
-    light = _is_light(_reduced(page, 400), widest)
-    page = ndimage.gaussian_filter(page / np.float32(255), (0.7, 0.7, 0))
-    if light:
-        page = -page
-    window = _window(page, widest)
+    sign = -1 if _is_light(_reduced(page, 400), widest) else 1
+    page = sign * ndimage.gaussian_filter(page / np.float32(255), (0.7, 0.7, 0))
+    window = max(3, int(widest * min(page.shape[:2])) | 1)
     # Strokes are narrower than the window, so closing fills them and leaves the paper's shades.
     paper = ndimage.grey_closing(page, (window, window, 1), mode="nearest")
-    paper = ndimage.gaussian_filter(paper, (window / 10, window / 10, 0))
-    level = (page - paper) / (np.abs(paper) + np.float32(0.1))
-    channels = np.moveaxis(level, -1, 0)
-    return np.max([_filled(grey, window, cut) - grey for grey in channels], axis=0)
-
-
-def _window(page: np.ndarray, widest: float) -> int:
-    return max(3, int(widest * min(page.shape[:2])) | 1)
+    paper = ndimage.uniform_filter(paper, (window // 3, window // 3, 1), mode="nearest")
+    level = ((page - paper) / (np.abs(paper) + np.float32(0.1))).min(axis=-1)
+    return _filled(level, window, cut) - level
 
 
 def _is_light(page: np.ndarray, widest: float) -> bool:
     """Is the ink lighter than the paper?"""
     grey = np.log(page.mean(axis=-1) / 255 + 0.1)
-    window = _window(grey, widest)
+    window = max(3, int(widest * min(grey.shape)) | 1)
     # Paper in the loop of an 8 is a light island as well. But it is gone where the dark ones are
     # filled, while light ink stays.
     without_dark, without_light = _filled(grey, window, True), -_filled(-grey, window, True)
     light = _filled(-without_dark, window, True) + without_dark
     dark = _filled(without_light, window, True) - without_light
-    return bool(np.sum(light**3) > np.sum(dark**3))
+    # The strongest islands count: the paper between rules is a weak one, but there is much of it.
+    return bool(np.sum(light**12) > np.sum(dark**12))
 
 
 def _filled(grey: np.ndarray, window: int, cut: bool) -> np.ndarray:
@@ -258,59 +255,65 @@ def _is_ink(ink: np.ndarray) -> np.ndarray:
     """Which pixels are ink, compared with the strokes at their darkest."""
     size = int(np.clip(min(ink.shape) // 16, 4, 24))
     darkest = block_reduce(ink, size, np.max)
-    split = threshold_otsu(darkest) if np.ptp(darkest) else 0
-    strength = np.median(darkest[darkest >= split])
+    strength = np.median(darkest[darkest >= 0.5 * darkest.max()])
     noise = np.quantile(ink[ink <= 0.5 * strength], 0.75)
     return (ink > strength / 3) & (strength > max(FAINTEST, 6 * noise))
 
 
-def _digits(page: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The digits of a page, in reading order: the box of each, and its ink in it."""
+def _digits(page: np.ndarray) -> tuple[list[tuple], list[tuple]]:
+    """The digits of a page, in reading order, each with its box and its ink in it; and what else
+    is there, each with its box and why it is left out."""
     ink = _ink(page, widest=0.2, cut=False)
-    if not _is_ink(ink).any():  # all of it touches the border
-        ink = _ink(page, widest=0.2, cut=True)
     labels, _ = ndimage.label(_is_ink(ink), np.ones((3, 3)))
     places = ndimage.find_objects(labels)
-    boxes = np.reshape([[r.start, c.start, r.stop, c.stop] for r, c in places], (-1, 4))
+    boxes = np.reshape([[r.start, c.start, r.stop, c.stop] for r, c in places], (-1, 4)).astype(int)
     sizes, areas = (boxes[:, 2:] - boxes[:, :2]).max(axis=1), np.bincount(labels.ravel())[1:]
-    areas[sizes > max(ink.shape) / 2] = 0  # a grid or an edge
-    if not areas.any():
-        return []
+    long = sizes > max(ink.shape) / 2
+    left_out = [(box, "too long: a grid, or an edge") for box in boxes[long]]
+    if long.all():
+        return [], left_out
+    labels[np.append(False, long)[labels]] = 0
+    areas[long] = 0
     # The size of digits is that of the stroke with the middle pixel of ink: specks hardly count.
     order = np.argsort(sizes)
     total = np.cumsum(areas[order])
     size = float(sizes[order][np.searchsorted(total, total[-1] / 2)])
-    labels[np.append(0, areas)[labels] == 0] = 0
     found = []
-    for (top, left, bottom, right), parts in _joined(labels, boxes, size):
-        if 0.3 * size < bottom - top < 2.5 * size:
+    for box, parts in _joined(labels, boxes, size):
+        top, left, bottom, right = box
+        height = (bottom - top) / size
+        if LOWEST < height < HIGHEST:
             own = np.isin(labels[top:bottom, left:right], parts)
-            box = top, left, bottom, right
             found.append((box, np.where(own, ink[top:bottom, left:right], 0)))
+        elif height > 0.1:  # lower ones are specks
+            left_out.append((box, "too low" if height < 1 else "too high"))
+    widths = [_width(ink > 0) for _, ink in found]
+    kept = np.array(widths) <= THICKEST * np.median(widths or [0])
+    left_out += [(found[at][0], "too thick") for at in np.flatnonzero(~kept)]
+    found = [found[at] for at in np.flatnonzero(kept)]
     order = _reading_order(np.reshape([box for box, _ in found], (-1, 4)), size)
-    return [found[at] for at in order]
+    return [found[at] for at in order], left_out
 
 
-def _joined(
-    labels: np.ndarray, boxes: np.ndarray, size: float
-) -> list[tuple[np.ndarray, list[int]]]:
-    """Joins strokes that belong to one digit, the nearest first: boxes and labels of each digit."""
+def _joined(labels: np.ndarray, boxes: np.ndarray, size: float) -> list[tuple]:
+    """Joins what is lower than half a digit with what is close above or below it, the nearest
+    first (a 2 in two parts, the bar of a 5; side by side, digits are as close as strokes): boxes
+    and labels of each digit."""
     # Each pixel belongs to the nearest stroke, and where two such regions meet is the gap.
     distance, nearest = ndimage.distance_transform_edt(labels == 0, return_indices=True)
     region = labels[tuple(nearest)]
     pairs = []
     for a, b in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
         gap = distance[a] + distance[b]
-        meet = (region[a] != region[b]) & (gap < 0.2 * size)
+        meet = (region[a] != region[b]) & (gap < 0.3 * size)
         pairs.append(np.stack([gap[meet], region[a][meet], region[b][meet]], axis=1))
     digits = {part: (boxes[part - 1], [part]) for part in np.unique(labels[labels > 0])}
-    for gap, one, other in sorted(map(tuple, np.concatenate(pairs))):
+    for _, one, other in sorted(map(tuple, np.concatenate(pairs))):
         (a, parts), (b, more) = digits[one], digits[other]
         both = np.append(np.minimum(a[:2], b[:2]), np.maximum(a[2:], b[2:]))
-        # What is over the other is one digit sooner than what is beside it.
-        common = (a + b - both)[3] - (a + b - both)[1]
-        width = min(a[3] - a[1], b[3] - b[1])
-        if parts is not more and gap < (0.2 if common > 0.4 * width else 0.1) * size:
+        height, width = np.minimum(a[2:] - a[:2], b[2:] - b[:2])
+        common = (a + b - both)[3] - (a + b - both)[1]  # columns
+        if parts is not more and height < 0.5 * size and common > 0.4 * width:
             joined = both, parts + more
             digits |= dict.fromkeys(joined[1], joined)
     return list({id(digit): digit for digit in digits.values()}.values())
@@ -334,6 +337,11 @@ def _reading_order(boxes: np.ndarray, size: float) -> np.ndarray:
     return order[np.lexsort((columns[order], line))]
 
 
+def _width(own: np.ndarray) -> float:
+    """The pen's: pixels of a stroke are on average a quarter of its width away from its edge."""
+    return 4 * ndimage.distance_transform_edt(np.pad(own, 1)).sum() / own.sum() - 1
+
+
 def in_mnist_form(ink: ArrayLike) -> np.ndarray:
     """Brings the ink of one digit, of any size, into MNIST's form; see `normalise`.
 
@@ -341,29 +349,19 @@ def in_mnist_form(ink: ArrayLike) -> np.ndarray:
         ink: `(h, w)`: 0 where there is none, and higher the stronger it is.
 
     Returns:
-        `uint8 (28, 28)`.
-
-    Raises:
-        ValueError: There is no ink, or NaN.
-
-    Example:
-
-    >>> in_mnist_form(np.eye(300)).shape
-    (28, 28)
+        `uint8 (28, 28)`; a `ValueError` if there is no ink, or NaN.
     """
     ink = np.asarray(ink, np.float32)
     if ink.ndim != 2 or not np.isfinite(ink).all():
         raise ValueError(f"ink has shape {ink.shape}; expected (h, w), without NaN")
     if not np.any(ink > 0):
-        raise ValueError("no ink found: nothing stands out from the paper")
+        raise ValueError(f"no ink found: nothing stands out from the paper; {TRY}")
     own = ink > 0.3 * np.percentile(ink[ink > 0], 90)
     (box,) = ndimage.find_objects(own.astype(int))
     ink, own = ink[box].clip(0), own[box]
     ink = (ink / np.percentile(ink[own], 75)).clip(0, 1)
     scale = BOX / max(own.shape)
-    # The pixels of a stroke are on average a quarter of its width away from its edge.
-    width = 4 * ndimage.distance_transform_edt(np.pad(own, 1)).sum() / own.sum() - 1
-    missing = THINNEST / scale - width
+    missing = THINNEST / scale - _width(own)
     if missing > 0:
         grown = 1 + int(np.ceil(missing / 2))
         outside = ndimage.distance_transform_edt(~np.pad(own, grown))

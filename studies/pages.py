@@ -1,0 +1,108 @@
+"""Does it read pages? Drawn ones by kind, or those of a folder with `labels.csv` (file, digits).
+
+python -m studies.pages [--quick] [--folder FOLDER]
+"""
+
+import argparse
+import csv
+import itertools
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+from skimage.morphology import skeletonize
+
+from classifier import read_digits
+from data import load_mnist
+from handwriting.page import read_page
+from model import NextImagePredictor  # noqa: F401 (Keras has to know the class to load one)
+from studies import report
+
+INKS, PAPERS = ("dark", "light"), ("plain", "ruled", "squared", "shadow", "noise")
+
+
+def drawn(images, labels, ink: str, paper: str, seed: int) -> tuple[np.ndarray, str]:
+    """A page of images, redrawn with one pen, and its digits, with `|` between lines."""
+    rng = np.random.default_rng(seed)
+    page, text = np.zeros((900, 1_200)), []  # 1 is ink
+    high = 900 * np.exp(rng.uniform(*np.log([1 / 30, 1 / 3])))
+    pen, pitch = rng.uniform(0.05, 0.12) * high, 1.5 * high
+    for line in range(rng.integers(1, min(6, 900 // pitch) + 1)):
+        chosen = rng.integers(len(images), size=rng.integers(1, min(12, 1_200 // pitch) + 1))
+        text.append("".join(map(str, labels[chosen])))
+        for at, image in enumerate(images[chosen]):
+            side = round(1.4 * high)  # of an image, whose digit is 20 pixels of 28 high
+            large = np.asarray(Image.fromarray(image).resize((side, side)))
+            parts, _ = ndimage.label(large > 100, np.ones((3, 3)))  # some images have dirt
+            digit = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
+            strokes = ndimage.distance_transform_edt(~skeletonize(digit))
+            top, left = int(line * pitch), int(at * pitch)
+            page[top : top + side, left : left + side] = (pen / 2 + 0.5 - strokes).clip(0, 1)
+    rows, columns = np.indices(page.shape)
+    rules = (paper in PAPERS[1:3]) * (rows % 45 < 2) + (paper == "squared") * (columns % 45 < 2)
+    page = np.maximum(page, 0.25 * rules.clip(0, 1))
+    page = rng.uniform(0.7, 0.95) - rng.uniform(0.4, 0.6) * page
+    page = 1 - page if ink == "light" else page
+    if paper == "shadow":
+        page *= 0.5 + 0.5 / (1 + np.exp((columns + rows - rng.uniform(400, 1_700)) / 60))
+    page += rng.normal(0, 0.04 if paper == "noise" else 0.01, page.shape)
+    return (255 * page.clip(0, 1)).astype(np.uint8), "|".join(text)
+
+
+def distance(read: str, right: str) -> int:
+    """How many digits to insert, leave out or exchange."""
+    row = list(range(len(right) + 1))
+    for above, digit in enumerate(read):
+        corner, row[0] = row[0], above + 1
+        for at, other in enumerate(right, start=1):
+            corner, row[at] = row[at], min(row[at] + 1, row[at - 1] + 1, corner + (digit != other))
+    return row[-1]
+
+
+def run(kind: str, picture, text: str, model: keras.Model) -> dict:
+    start, right = time.perf_counter(), text.replace("|", "")
+    try:
+        images = read_page(picture)
+    except ValueError:
+        images = np.zeros((0, 28, 28), np.uint8)
+    seconds = time.perf_counter() - start
+    read, found = read_digits(images) if len(images) else [], len(images) == len(right)
+    fours = [at for at in range(len(text) - 3) if text[at : at + 4] in "012345678"]
+    places = [at - text[:at].count("|") for at in fours if found]
+    answers = [read_digits(model.predict_next(images[at : at + 4])) for at in places]
+    continued = sum(right[at + 3] == str(one - 1) for at, one in zip(places, answers, strict=True))
+    counts = {"pages": 1, "all found": int(found), "digits": len(right)}
+    counts["lost or wrong"] = distance("".join(map(str, read)), right)
+    return {"kind": kind, **counts, "fours": len(fours), "continued": continued, "seconds": seconds}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a short look, which only prints")
+    parser.add_argument("--folder", type=Path)
+    options = parser.parse_args()
+    model = keras.saving.load_model(report.ROOT / "models" / "next_image.keras")
+    if options.folder:
+        with open(options.folder / "labels.csv", newline="", encoding="utf-8") as file:
+            labelled = [
+                (options.folder / row["file"], row["digits"]) for row in csv.DictReader(file)
+            ]
+        runs = [run("strangers'", *page, model) for page in labelled]
+    else:
+        seeds, test = range(100, 103 if options.quick else 130), load_mnist()[1]
+        runs = [
+            run(f"{ink}, {paper}", *drawn(*test, ink, paper, seed), model)
+            for ink, paper, seed in itertools.product(INKS, PAPERS, seeds)
+        ]
+    by = list(runs[0])[:-1]
+    for kind in {each["kind"] for each in runs}:
+        same = [each for each in runs if each["kind"] == kind]
+        totals = {column: sum(each[column] for each in same) for column in by[1:]}
+        for each in same:
+            each |= totals
+    notes = "Fours: ascending digits in a row; continued: those after which the next one is shown."
+    name = "pages_strangers" if options.folder else "pages"
+    report.save(name, runs, by, {"seconds": "{:.2f}"}, notes, options.quick)
