@@ -52,14 +52,14 @@ def load_picture(picture: Picture) -> np.ndarray:
     if isinstance(picture, bytes):
         return load_picture(io.BytesIO(picture))
     if isinstance(picture, str | os.PathLike) or hasattr(picture, "read"):
+        if not hasattr(picture, "read") and not os.path.isfile(picture):  # a pipe would wait
+            raise FileNotFoundError(f"{picture}: no such file")
         readable = set(FORMATS) & set(Image.registered_extensions().values())
         try:
             with Image.open(picture, formats=sorted(readable)) as opened:
                 _check_size(opened.height, opened.width)
                 opened.load()
                 return load_picture(opened)
-        except FileNotFoundError:
-            raise
         except Exception as error:  # Pillow's readers raise many kinds
             name = picture if isinstance(picture, str | os.PathLike) else "the file"
             raise ValueError(f"{name}: not a picture that can be read: {error}") from error
@@ -69,7 +69,7 @@ def load_picture(picture: Picture) -> np.ndarray:
     picture = ImageOps.exif_transpose(picture)
     if picture.mode[0] in "IF":  # 16 bits and more, which Pillow would cut off
         values = np.asarray(picture, float)
-        picture = Image.fromarray(_as_bytes((values / max(values.max(), 1)).clip(0)))
+        picture = Image.fromarray(_as_bytes(values / max(values.max(), 1)))
     if picture.has_transparency_data:
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture.convert("RGBA"))
@@ -356,6 +356,7 @@ def in_mnist_form(ink: ArrayLike) -> np.ndarray:
         raise ValueError(f"ink has shape {ink.shape}; expected (h, w), without NaN")
     if not np.any(ink > 0):
         raise ValueError(f"no ink found: nothing stands out from the paper; {TRY}")
+    ink = _reduced(ink, LONGEST)
     own = ink > 0.3 * np.percentile(ink[ink > 0], 90)
     (box,) = ndimage.find_objects(own.astype(int))
     ink, own = ink[box].clip(0), own[box]

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from handwriting.page import find_digits, load_picture, normalise, read_page
+from handwriting.page import find_digits, find_left_out, load_picture, normalise, read_page
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +146,15 @@ def test_pictures_come_from_files_pillow_and_arrays(tmp_path):
 )
 def test_white_is_white_in_every_form(picture):
     np.testing.assert_array_equal(load_picture(picture), np.full((5, 6, 3), 255))
+
+
+def test_what_is_no_digit_is_left_out_with_a_reason(digits):
+    page = page_of(digits[[1, 2, 3]])
+    boxes = find_digits(page)
+    page[190:193, 40:-40] = 40  # a printed line
+    page[12:24, 100:106] = 0  # a dot
+    np.testing.assert_allclose(find_digits(page), boxes, atol=1)
+    assert {reason[:8] for _, reason in find_left_out(page)} == {"too low", "too long"}
+    with pytest.raises(ValueError, match="3 digits found where 4 digits were expected") as error:
+        read_page(page, count=4)
+    assert str(find_digits(page)[0].tolist()) in str(error.value)
