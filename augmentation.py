@@ -38,6 +38,8 @@ class Augmentation:
         rate: Share of the images or contexts that are changed, in [0, 1]. Of a
             context, all images are: a network that has one image as it was to
             go by does not learn to read the others.
+        alike: All images of a context are changed by the same amounts, as if
+            somebody else had written it.
         change_rate: Share of those images that each of the changes is made to,
             in [0, 1]: below 1, some images have one change and some have many.
         shift: How far the digit is moved, in pixels, in any direction.
@@ -64,6 +66,7 @@ class Augmentation:
     """
 
     rate: float = 1.0
+    alike: bool = False
     change_rate: float = 1.0
     shift: Range = (0, 0)
     rotation: Range = (0, 0)
@@ -108,12 +111,16 @@ class Augmentation:
         rng = np.random.default_rng(seed)
         rows = rng.random(len(pixels)) < self.rate
         changed = pixels[rows].reshape(-1, SIDE, SIDE)  # (k, 28, 28)
-        amounts = {}
-        for name in LIMITS:
-            amount = rng.uniform(*getattr(self, name), len(changed))
-            amount[rng.random(len(changed)) >= self.change_rate] = name == "zoom"  # 1, else 0
-            amounts[name] = amount.astype(np.float32)[:, None, None]
-        direction = rng.uniform(0, 2 * np.pi, (len(changed), 1, 1)).astype(np.float32)
+        times = pixels.shape[1] if self.alike and pixels.ndim == 3 else 1
+
+        def drawn(low: float, high: float, no_change: float) -> np.ndarray:
+            amount = rng.uniform(low, high, len(changed) // times)
+            amount[rng.random(len(amount)) >= self.change_rate] = no_change
+            return np.repeat(amount.astype(np.float32), times)[:, None, None]
+
+        amounts = {name: drawn(*getattr(self, name), name == "zoom") for name in LIMITS}
+        direction = rng.uniform(0, 2 * np.pi, len(changed) // times).astype(np.float32)
+        direction = np.repeat(direction, times)[:, None, None]
         changed = _thickened(changed, amounts["thickness"])
         changed = _warped(changed, amounts, direction)
         blurred = ndimage.convolve(changed, BINOMIAL, mode="constant")

@@ -59,6 +59,49 @@ def load_mnist(path: str | os.PathLike | None = None) -> tuple[Split, Split]:
     return _checked_split(path, arrays, "train"), _checked_split(path, arrays, "test")
 
 
+def load_writers() -> tuple[np.ndarray, np.ndarray]:
+    """Loads who wrote each image of MNIST.
+
+    539 people wrote the training images, 297 others the test images. They have
+    numbers, no names: those of the forms that they filled in for NIST in 1992.
+
+    Returns:
+        `uint16 (60000,)` and `uint16 (10000,)`: numbers of the writers of
+        training and test images, in the order of `load_mnist`.
+
+    Example:
+
+    >>> (x_train, y_train), _ = load_mnist()
+    >>> writers, _ = load_writers()
+    >>> one_hand = DigitSequences(x_train, y_train, pairing=writers)
+
+    Reference:
+        Yadav and Bottou, 2019: Cold case: the lost MNIST digits.
+    """
+    with np.load(SHIPPED.with_name("mnist_writers.npz")) as arrays:
+        return arrays["train"], arrays["test"]
+
+
+def validation_images() -> np.ndarray:
+    """Which training images are for validation: those of 50 of the 539 writers.
+
+    What is chosen by trying (a learning rate, a size) is chosen on images of
+    people who have written neither training nor test images.
+
+    Returns:
+        `bool (60000,)`.
+
+    Example:
+
+    >>> held_out = validation_images()
+    >>> train = DigitSequences(x_train[~held_out], y_train[~held_out], seed=0)
+    >>> validation = DigitSequences(x_train[held_out], y_train[held_out], seed=1)
+    """
+    writers, _ = load_writers()
+    chosen = np.random.default_rng(0).choice(np.unique(writers), 50, replace=False)
+    return np.isin(writers, chosen)
+
+
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Reads the four arrays, turning every way in which a file can be broken into a ValueError."""
     keys = ("x_train", "y_train", "x_test", "y_test")

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.spatial import cKDTree
 
 from data import PIXELS, SIDE, check_count, check_number, flatten
 
@@ -133,12 +132,11 @@ class DigitSequences:
         labels: The digit of each image, integers `(n,)` in 0 to 9.
         windows: Integers `(m, t + 1)`, one window a row, the target's digit
             last. Any table will do: what to learn is data, not code.
-        pairing: By default, each place takes any image of its digit. Numbers
-            that describe each image, `(n, k)`, make the images of a sequence
-            alike in them, such as `studies.style.style_features`.
-        neighbours: With `pairing`, each place takes one of so many images of
-            its digit that are nearest, in these numbers, to a random image.
-            Where a window repeats a digit, it may be the same image.
+        pairing: By default, each place takes any image of its digit. Integers,
+            one for each image, put images with the same one together, such as
+            the writers of `load_writers`: for each window a writer is drawn
+            who has written all its digits, and then as many images of each
+            digit as the window has, no image twice.
         corruption: Replace one context image in some sequences, to train a
             predictor that tolerates it, or to test whether it does. `digits`
             still say what would have been there.
@@ -149,7 +147,7 @@ class DigitSequences:
 
     Raises:
         ValueError: An argument of another shape, dtype or range, or a window
-            with a digit that has no image.
+            that nobody has images for.
 
     Example:
 
@@ -167,7 +165,6 @@ class DigitSequences:
         windows: ArrayLike = digit_windows(),  # noqa: B008  # never written to
         *,
         pairing: ArrayLike | None = None,
-        neighbours: int = 8,
         corruption: Corruption | None = None,
         augmentation: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
         seed: int | None = None,
@@ -196,21 +193,21 @@ class DigitSequences:
         self._by_digit = np.argsort(labels, kind="stable")
         self._counts = np.bincount(labels, minlength=10)
         self._starts = np.cumsum(self._counts) - self._counts
-        self.windows = self._checked_windows(windows)
-        self._nearest = None
+        self._pairing = None
         if pairing is not None:
-            features = np.asarray(pairing, float)
-            # A NaN fails the comparison. Distances of larger numbers would be infinite.
-            fits = features.ndim == 2 and features.size and np.abs(features).max() < 1e100
-            if not fits or len(features) != len(images):
+            pairing = np.asarray(pairing)
+            if pairing.dtype.kind not in "iu" or pairing.shape != labels.shape:
                 raise ValueError(
-                    f"pairing has shape {features.shape}; "
-                    f"expected finite numbers ({len(images)}, k)"
+                    f"pairing is {pairing.dtype} {pairing.shape}; "
+                    f"expected integers ({len(images)},)"
                 )
-            most = min(self._counts[self._counts > 0].min(), 100)  # else it takes gigabytes
-            if not isinstance(neighbours, int | np.integer) or not 1 <= neighbours <= most:
-                raise ValueError(f"neighbours is {neighbours}; expected 1 to {most}")
-            self._nearest = nearest_of_each_digit(features, labels, neighbours)
+            # The same for each writer and digit: writer w owns counts[w, d] images of digit d.
+            writers, writer = np.unique(pairing, return_inverse=True)
+            by_writer = np.lexsort((labels, writer))
+            counts = np.bincount(10 * writer + labels, minlength=10 * len(writers))
+            starts = (np.cumsum(counts) - counts).reshape(-1, 10)
+            self._pairing = by_writer, counts.reshape(-1, 10), starts
+        self.windows = self._checked_windows(windows)
 
     def _checked_windows(self, windows: ArrayLike) -> np.ndarray:
         windows = np.asarray(windows)
@@ -230,6 +227,13 @@ class DigitSequences:
                 )
             if "wrong" in self.corruption.kinds and np.count_nonzero(self._counts) == 1:
                 raise ValueError("corruption of kind 'wrong' needs images of a second digit")
+        if self._pairing:
+            needed = (windows[:, :, None] == np.arange(10)).sum(axis=1)  # (m, 10)
+            able = (self._pairing[1] >= needed[:, None]).all(axis=2)  # (m, writers)
+            if not able.any(axis=1).all():
+                raise ValueError(f"nobody has images for {windows[~able.any(axis=1)][0].tolist()}")
+            # For each window those who have come first, and how many they are.
+            self._able = np.argsort(~able, axis=1, kind="stable"), able.sum(axis=1)
         return windows.astype(int)
 
     def with_windows(self, windows: ArrayLike) -> "DigitSequences":
@@ -249,7 +253,7 @@ class DigitSequences:
         >>> down = train.with_windows(digit_windows()[:, ::-1])
         """
         other = copy.copy(self)
-        other.windows = self._checked_windows(windows)
+        other.windows = other._checked_windows(windows)
         return other
 
     def sample(self, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -332,13 +336,19 @@ class DigitSequences:
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(number,)))
         # A random offset decides which windows get one more where n is no multiple of their number.
         rows = (np.arange(n) + rng.integers(len(self.windows))) % len(self.windows)
-        digits = self.windows[rng.permutation(rows)]  # (n, t + 1)
-        if self._nearest is not None:
-            anchors = rng.integers(len(self.images), size=(n, 1))
-            neighbours = rng.integers(self._nearest.shape[2], size=digits.shape)
-            return digits, self._nearest[anchors, digits, neighbours]
-        places = rng.integers(self._counts[digits])
-        return digits, self._by_digit[self._starts[digits] + places]
+        rows = rng.permutation(rows)
+        digits = self.windows[rows]  # (n, t + 1)
+        if self._pairing is None:
+            places = rng.integers(self._counts[digits])
+            return digits, self._by_digit[self._starts[digits] + places]
+        by_writer, counts, starts = self._pairing
+        able, able_counts = self._able
+        writers = able[rows, rng.integers(able_counts[rows])][:, None]  # (n, 1)
+        counts, starts = counts[writers, digits], starts[writers, digits]
+        places = starts + rng.integers(counts)
+        while (again := _repeated(places)).any():
+            places[again] = starts[again] + rng.integers(counts[again])
+        return digits, by_writer[places]
 
     def mean_target(self) -> np.ndarray:
         """The mean target image, where every predictor should start.
@@ -396,29 +406,10 @@ class DigitSequences:
             inputs[rows[chosen], columns[chosen]] = images[chosen]
 
 
-def nearest_of_each_digit(
-    features: np.ndarray, labels: np.ndarray, neighbours: int, points: ArrayLike | None = None
-) -> np.ndarray:
-    """Finds the images of each digit whose features are nearest to given points.
-
-    Args:
-        features: Numbers that describe each image, `(n, k)`.
-        labels: The digit of each image, integers `(n,)` in 0 to 9.
-        neighbours: How many to find; at most as many as each digit has images.
-        points: `(m, k)`; by default the features themselves.
-
-    Returns:
-        Indices of images, `int32 (m, 10, neighbours)`, nearest first. Those of
-        a digit without an image are zero.
-
-    Example:
-
-    >>> slanted = nearest_of_each_digit(features, labels, 1, [[2, 0, 0]])[0, :, 0]  # one a digit
-    """
-    points = features if points is None else np.asarray(points, float)
-    nearest = np.zeros((len(points), 10, neighbours), np.int32)
-    for digit in np.unique(labels):
-        images = np.flatnonzero(labels == digit)
-        tree = cKDTree(features[images])
-        nearest[:, digit] = images[tree.query(points, range(1, neighbours + 1))[1]]
-    return nearest
+def _repeated(places: np.ndarray) -> np.ndarray:
+    """Where a row has a number again that stands further to its left, `bool (n, t + 1)`."""
+    order = np.argsort(places, axis=1, kind="stable")
+    ordered = np.take_along_axis(places, order, axis=1)
+    repeated = np.zeros(places.shape, bool)
+    np.put_along_axis(repeated, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
+    return repeated

@@ -101,3 +101,14 @@ def test_the_rates_are_those_of_images_or_whole_contexts_and_of_each_change():
         for ranges in (LIMITS, every):
             found = Augmentation(**{rate: 0}, **ranges)(IMAGES)
             np.testing.assert_array_equal(found, flatten(IMAGES))
+
+
+def test_alike_changes_all_images_of_a_context_by_the_same_amounts():
+    dot = np.zeros((50, 4, 28, 28))
+    dot[:, :, 14, 14] = 1
+    given = {"rate": 0.8, "change_rate": 0.5, "shift": (2, 8), "zoom": (0.5, 2), "paper": (0, 1)}
+    for alike in (True, False):
+        changed = Augmentation(alike=alike, **given)(dot, seed=0)  # (50, 4, 784)
+        same = np.ptp(changed, axis=1).max(axis=1) == 0
+        assert same.all() if alike else not same.all()
+        assert len(np.unique(changed[:, 0], axis=0)) > 30

@@ -22,7 +22,6 @@ POINTS = np.random.default_rng(0).standard_normal((120, 3))
 CONTEXT = np.zeros((4, 28, 28))
 WHITE = np.full((99, 99), 255, np.uint8)
 DOT = [[0.5, 0.5, 0.1]]
-MANY = np.zeros((1_010, 28, 28), np.uint8), np.arange(1_010) % 10
 
 
 def sequences(*arguments, labels=LABELS, **options):
@@ -92,12 +91,10 @@ NO_SHIFTS |= {(0, np.nan): np.nan, (1, 1, 1): 0, 1: 0}
         (lambda: sequences([[0], [1]]), "windows are int64 (2, 1); expected integers (m, t + 1)"),
         (lambda: sequences().with_windows([[9, 10]]), "no image of [10]"),
         (lambda: sequences(np.zeros((0, 5), int)), "windows must hold digits"),
-        (lambda: sequences(pairing=POINTS[:2]), "(2, 3); expected finite numbers (120, k)"),
-        (lambda: sequences(pairing=POINTS * np.nan), "pairing has shape (120, 3); expected fin"),
-        (lambda: sequences(pairing=np.full((120, 1), -1e100)), "pairing has shape (120, 1); expe"),
-        (lambda: sequences(pairing=POINTS, neighbours=0), "neighbours is 0; expected 1 to 12"),
-        (lambda: sequences(pairing=POINTS, neighbours=13), "neighbours is 13; expected 1 to 12"),
-        (lambda: DigitSequences(*MANY, pairing=MANY[0][:, 0], neighbours=101), "expected 1 to 100"),
+        (lambda: sequences(pairing=LABELS[:2]), "pairing is uint8 (2,); expected integers (120,)"),
+        (lambda: sequences(pairing=POINTS), "pairing is float64 (120, 3); expected integers (120"),
+        (lambda: sequences(pairing=LABELS), "nobody has images for [0, 1, 2, 3, 4]"),
+        (lambda: sequences([[0] * 13], pairing=LABELS * 0), "nobody has images for [0, 0, 0"),
         (lambda: sequences(corruption=0.5), "corruption is 0.5; expected a Corruption"),
         (lambda: sequences(augmentation=0.5), "augmentation is 0.5; expected a function"),
         (lambda: sequences(corruption=Corruption(1, positions=[3, 4])), "corruption's positions"),

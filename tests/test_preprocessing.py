@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-import preprocessing
 from augmentation import AUGMENTATION
+from data import load_writers, validation_images
 from preprocessing import Corruption, DigitSequences, digit_windows, follow_windows
 
 # Twelve images a digit, each with its own number in its first pixel, so that a drawn image tells
@@ -11,7 +11,7 @@ LABELS = (np.arange(120) % 10).astype(np.uint8)
 IMAGES = np.zeros((120, 28, 28), np.uint8)
 IMAGES[:, 0, 0] = np.arange(120)
 IMAGES[:, 5, 5] = LABELS
-FEATURES = np.random.default_rng(0).standard_normal((120, 3))
+WRITERS = np.repeat([0, 1, 2], [40, 50, 30])  # 4, 5 and 3 images of each digit
 
 
 def sequences(*arguments, seed=0, **options):
@@ -78,8 +78,8 @@ def test_a_draw_depends_on_its_seed_and_number_only_everywhere_and_for_ever():
         expected = [[25, 116, 77, 8], [0, 94, 95, 96], [64, 75, 105, 117]]
         assert number_of(2 * inputs).tolist() == expected
         assert number_of(targets.reshape(3, 784)).tolist() == [59, 77, 58]
-    alike = sequences(pairing=FEATURES).draw(2)[1].tolist()
-    assert alike == [[14, 115, 6, 47, 8], [115, 56, 17, 38, 109]]
+    paired = sequences(pairing=WRITERS).draw(2)[1]
+    assert paired.tolist() == [[34, 25, 6, 7, 38], [15, 26, 27, 38, 9]]
     # Another seed, or none, and there are others.
     assert len({sequences(seed=seed).draw(50)[1].tobytes() for seed in (0, 1, None, None)}) == 4
     stream = sequences().batches(10)
@@ -97,9 +97,9 @@ def test_any_image_of_a_digit_can_be_drawn_and_any_of_another_can_be_the_wrong_o
 
 def test_with_windows_changes_the_digits_and_nothing_else():
     options = {"corruption": Corruption(1.0), "augmentation": AUGMENTATION, "seed": 5}
-    up = sequences(pairing=FEATURES, neighbours=3, **options)
-    down = up.with_windows(up.windows[:, ::-1])
-    expected = sequences(down.windows, pairing=FEATURES, neighbours=3, **options)
+    up = sequences(pairing=WRITERS, **options)
+    down = up.with_windows([[7, 7, 7, 7, 6]])  # which writer 2 has not
+    expected = sequences(down.windows, pairing=WRITERS, **options)
     check_equal(down.sample(20), expected.sample(20))
     np.testing.assert_array_equal(up.windows, digit_windows())
 
@@ -112,31 +112,41 @@ def test_mean_target_is_the_mean_over_windows_of_the_digit_means():
 
 
 def test_what_is_just_allowed_is_taken():
-    assert sequences(pairing=FEATURES * 1e99 / np.abs(FEATURES).max(), neighbours=12).sample(1)
     two = DigitSequences(IMAGES, LABELS % 2, [[0, 1]], corruption=Corruption(1, ["wrong"]), seed=0)
     assert np.all(number_of(two.sample(50)[0]) % 2 == 1)
-    many, same = np.zeros((1_020, 28, 28), np.uint8), np.arange(1_020) % 10
-    DigitSequences(many, same, pairing=same[:, None], neighbours=100)
 
 
-def test_the_nearest_images_of_each_digit_come_first():
-    labels = LABELS % 9
-    found = preprocessing.nearest_of_each_digit(FEATURES, labels, 3, [[1, 2, -1], [0, 0, 0]])
-    assert found.shape == (2, 10, 3) and found.dtype == np.int32 and not found[:, 9].any()
-    order = np.argsort(np.linalg.norm(FEATURES - [1, 2, -1], axis=1))
-    for digit in range(9):
-        assert found[0, digit].tolist() == order[labels[order] == digit][:3].tolist()
+@pytest.mark.parametrize("windows", [[[3, 3, 4], [5, 6, 7]], [[8, 1, 8, 8, 8]]])
+def test_one_writer_writes_a_sequence_and_no_image_twice(windows):
+    drawn = sequences(windows, pairing=WRITERS)
+    digits, indices = drawn.draw(6_000)
+    np.testing.assert_array_equal(LABELS[indices], digits)
+    writers = WRITERS[indices]
+    assert np.all(writers == writers[:, :1])
+    assert all(len(set(row)) == len(row) for row in indices.tolist())
+    # Writer 2 has three images of each digit, the two others four or five.
+    able = [0, 1, 2] if len(windows) == 2 else [0, 1]
+    assert np.unique(writers).tolist() == able
+    check_even(np.bincount(writers[:, 0])[able], 6_000 / len(able))
+    eights = np.bincount(indices[digits == 8], minlength=120)
+    if eights.any():  # each of an able writer's is as likely in each place
+        check_even(eights[(LABELS == 8) & (WRITERS == 0)], 4 * 6_000 / 2 / 4)
+        first = np.bincount(indices[:, 0], minlength=120)
+        check_even(first[(LABELS == 8) & (WRITERS == 1)], 6_000 / 2 / 5)
 
 
-@pytest.mark.parametrize("neighbours", [np.int64(1), 2, 12])
-def test_places_take_any_of_the_neighbours_of_one_image_each_for_itself(neighbours):
-    _, indices = sequences([[3, 3, 4]], pairing=FEATURES, neighbours=neighbours).draw(6_000)
-    check_even(np.sum(indices[:, 0] == indices[:, 1]), 6_000 / neighbours)
-    nearest = preprocessing.nearest_of_each_digit(FEATURES, LABELS, neighbours)
-    fits = (nearest[:, 3, :, None] == indices[:, 0]).any(axis=1)
-    fits &= (nearest[:, 4, :, None] == indices[:, 2]).any(axis=1)  # (120, n)
-    assert fits.any(axis=0).all()
-    assert len(np.unique(indices[:, 0])) == 12 or neighbours == 1
+def test_writers_of_the_shipped_file_are_on_one_side_only(mnist):
+    (_, labels), _ = mnist
+    writers, test_writers = load_writers()
+    assert writers.shape == (60_000,) and test_writers.shape == (10_000,)
+    assert len(np.unique(writers)) == 539 and len(np.unique(test_writers)) == 297
+    assert not np.intersect1d(writers, test_writers).size
+    held_out = validation_images()
+    assert len(np.unique(writers[held_out])) == 50 and 4_500 < held_out.sum() < 6_500
+    assert not np.intersect1d(writers[held_out], writers[~held_out]).size
+    # Each wrote digits of his or her own at random, so all digits, and about as many of each.
+    first = labels[writers == writers[0]]
+    assert np.bincount(first, minlength=10).min() >= 3
 
 
 def hits(corruption, n=200):
