@@ -247,17 +247,17 @@ class NextImageSampler(keras.Model):
         check_number(guidance, "guidance", 0, 100)
         states, network = self.predict_on_batch(context), self.velocity.predict_on_batch
         path = [TEMPERATURE * rng.standard_normal((len(context), self.codes), np.float32)]
-        previous = None
         for step in range(STEPS):
             times = np.full((len(context), 1), step / STEPS, "float32")
             velocity = network([path[-1], times, states])
             if step >= UNGUIDED:
                 unconditional = network([path[-1], times, np.zeros_like(states)])
                 velocity = velocity + (float(guidance) - 1) * (velocity - unconditional)
+            if step in (0, UNGUIDED):  # before guidance, velocities were others
+                previous = velocity
             # The velocity at the start of a step, bent as it has changed since the step before
             # (Adams and Bashforth's method).
-            change = 0 if previous is None else velocity - previous
-            path.append(path[-1] + (velocity + 0.5 * change) / STEPS)
+            path.append(path[-1] + (1.5 * velocity - 0.5 * previous) / STEPS)
             previous = velocity
         return path
 
