@@ -21,9 +21,9 @@ test: .venv/installed ## run the tests, but for the slow ones
 
 test-all: .venv/installed ## run the slow tests: notebooks, browser, killing, and the models on JAX
 	$(RUN) pytest -n 2 --dist loadfile -m slow -rs
-	KERAS_BACKEND=jax $(RUN) pytest -m "not slow" tests/test_model.py tests/test_training.py \
-		tests/test_classifier.py tests/test_evaluation.py tests/test_decoder.py \
-		tests/test_sampler.py tests/test_realism.py
+	KERAS_BACKEND=jax $(RUN) pytest -n 2 --dist loadfile -m "not slow" \
+		tests/test_model.py tests/test_training.py tests/test_evaluation.py \
+		tests/test_decoder.py tests/test_sampler.py tests/test_writers.py
 
 lint: .venv/installed ## check style and format
 	$(RUN) ruff check .
@@ -32,6 +32,7 @@ lint: .venv/installed ## check style and format
 bench: .venv/installed ## measure again what studies/results/ holds, in three hours
 	$(RUN) studies.throughput
 	$(RUN) studies.growth
+	$(RUN) studies.pages
 	KERAS_BACKEND=jax $(RUN) studies.seeds
 	KERAS_BACKEND=jax $(RUN) studies.plateau
 	KERAS_BACKEND=jax $(RUN) studies.architectures

@@ -227,7 +227,7 @@ def plot_history(
         )  # fmt: skip
     ax.margins(y=0.12)
     ax.set_xlabel("epoch")
-    ax.set_ylabel("mean squared error on test images")
+    ax.set_ylabel("mean squared error on validation images")
     ax.legend(frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
     return _finish(ax.figure, path)

@@ -1,8 +1,7 @@
 """Does it have to be an LSTM? The networks of networks.py, trained and measured in the same way.
 
 Each is trained on the same number of sequences, and on as many as it gets through in the same
-number of seconds, on three kinds of sequences: corrupted as in main.ipynb, augmented as well, and
-of one style.
+number of seconds, on two kinds of sequences: corrupted as in main.ipynb, and augmented as well.
 
 python -m studies.architectures [--quick]
 
@@ -28,7 +27,6 @@ from preprocessing import Corruption, DigitSequences, digit_windows
 from studies import report
 from studies.networks import NETWORKS
 from studies.plateau import Watch
-from studies.style import STYLE, style_agreement, style_features
 
 BATCH = 256
 BACKENDS = ("jax", "tensorflow")
@@ -45,18 +43,14 @@ FORMS = {
     "accuracy, one image of four corrupted": "{:.2%}",
     "accuracy, all moved by 4 pixels": "{:.2%}",
     "accuracy, all moved, trained with augmentation": "{:.2%}",
-    "one style: ratio to floor": "{:.4f}",
-    **{f"agreement in {feature}": "{:.3f}" for feature in STYLE},
 }
 
 
 @functools.cache
-def sequences(split: str, seed: int = 1, style: bool = False, **changes) -> DigitSequences:
-    """Sequences of training or test images, with 0 following 9; `style`: all in one."""
+def sequences(split: str, seed: int = 1, **changes) -> DigitSequences:
+    """Sequences of training or test images, with 0 following 9."""
     images, labels = load_mnist()[split == "test"]
-    pairing = style_features(images, labels) if style else None
-    windows = digit_windows(wrap=True)
-    return DigitSequences(images, labels, windows, pairing=pairing, seed=seed, **changes)
+    return DigitSequences(images, labels, digit_windows(wrap=True), seed=seed, **changes)
 
 
 def new_model(name: str, train: DigitSequences, steps: int, rate: float, seed: int) -> keras.Model:
@@ -116,9 +110,6 @@ def run(setting: tuple, sizes: dict) -> dict:
     measured += [evaluate(model, spoiled, n)["accuracy"] for spoiled in (corrupted, moved)]
     model = trained(corruption=Corruption(0.3), augmentation=AUGMENTATION)
     measured.append(evaluate(model, moved, n)["accuracy"])
-    model, paired = trained(style=True), sequences("test", style=True)
-    agreement = style_agreement(model, paired, n=n)
-    measured += [evaluate(model, paired, n)["ratio"], *(float(agreement[f][0]) for f in STYLE)]
     marks = set(np.geomspace(1, len(watch.looks), 16).round().astype(int).tolist())
     curve = [(watch.looks[mark - 1]["steps"], watch.looks[mark - 1]["excess"]) for mark in marks]
     return dict(zip(FORMS, measured, strict=True)) | {"curve": sorted(curve)}

@@ -1,8 +1,8 @@
 """Writes what ships: models/, executed notebooks, and their pictures in imgs/. Nothing else does.
 
-python -m studies.release                      # everything, in about two hours
-python -m studies.release style                # models/style.keras and studies/style.ipynb
-python -m studies.release models/style.keras   # one of them
+python -m studies.release                        # everything, in about two hours
+python -m studies.release sampler                # models/sampler.keras, studies/sampler.ipynb
+python -m studies.release models/sampler.keras   # one of them
 
 Each file is written once all the work for it is done: an interruption leaves it as it was.
 """
@@ -24,13 +24,13 @@ import papermill
 
 from augmentation import AUGMENTATION
 from classifier import train_classifier
-from data import load_mnist
+from data import load_mnist, load_writers, validation_images
 from model import make_optimizer
 from preprocessing import Corruption, DigitSequences, digit_windows
 from sampling.sampler import NextImageSampler
 from studies import growth
 from studies.report import ROOT, in_processes
-from studies.style import style_features
+from studies.writers import train_on_writers
 from training import train_predictor
 
 CHATTER = re.compile(
@@ -81,20 +81,20 @@ def release_notebook(path: Path) -> None:
     shutil.copy(folder / path.name, path)
 
 
-def sequences(style: bool, **changes) -> DigitSequences:
-    images, labels = load_mnist()[0]
-    pairing = style_features(images, labels) if style else None
-    return DigitSequences(images, labels, pairing=pairing, seed=0, **changes)
+def predictor(**changes) -> keras.Model:
+    changes |= {"corruption": Corruption(0.3), "augmentation": AUGMENTATION, "seed": 0}
+    return train_predictor(DigitSequences(*load_mnist()[0], **changes), steps=3_000)
 
 
-def predictor(style: bool = False, **changes) -> keras.Model:
-    return train_predictor(sequences(style, augmentation=AUGMENTATION, **changes), steps=3_000)
+def writer() -> keras.Model:
+    rows = ~validation_images()
+    return train_on_writers(*(each[rows] for each in (*load_mnist()[0], load_writers()[0])))
 
 
-def sampler(encoder: str, epochs: int) -> keras.Model:
-    train = sequences(style=encoder == "style")
+def sampler(epochs: int = 82) -> keras.Model:
+    train = DigitSequences(*load_mnist()[0], seed=0)
     keras.utils.set_random_seed(0)
-    model = NextImageSampler(keras.saving.load_model(ROOT / "models" / f"{encoder}.keras"))
+    model = NextImageSampler(keras.saving.load_model(ROOT / "models" / "next_image.keras"))
     model.fit_codes(*train.sample(30_000)[:2])
     # The encoder does not change: it reads each sequence once, before the first epoch.
     batches = itertools.islice(train.batches(1_000), 240)
@@ -105,14 +105,12 @@ def sampler(encoder: str, epochs: int) -> keras.Model:
     return model
 
 
-CORRUPTION, WRAPPED = Corruption(0.3), digit_windows(wrap=True)
 MODELS = {  # how to train it, on which backend, and the bits of its weights
     "digit_classifier": (lambda: train_classifier(*load_mnist()[0]), "tensorflow", 10),
-    "next_image": (lambda: predictor(corruption=CORRUPTION), "tensorflow", 10),
-    "endless": (lambda: predictor(corruption=CORRUPTION, windows=WRAPPED), "tensorflow", 10),
-    "style": (lambda: predictor(style=True), "tensorflow", 10),
-    "sampler": (lambda: sampler("next_image", epochs=82), "jax", 7),
-    "style_sampler": (lambda: sampler("style", epochs=16), "jax", 7),
+    "next_image": (predictor, "tensorflow", 10),
+    "endless": (lambda: predictor(windows=digit_windows(wrap=True)), "tensorflow", 10),
+    "writer": (writer, "jax", 10),
+    "sampler": (sampler, "jax", 7),
 }
 
 

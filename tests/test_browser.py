@@ -34,15 +34,16 @@ import time, keras, numpy as np
 import model, sampling.sampler
 from handwriting.pad import DrawingPad
 
-names = "next_image", "style", "style_sampler"
-predictor, style, sampler = [keras.saving.load_model(f"models/{name}.keras") for name in names]
+names = "next_image", "writer", "sampler"
+predictor, writer, sampler = [keras.saving.load_model(f"models/{name}.keras") for name in names]
 
 def continued(images):
     if len(pad.strokes[0]) > 1:
         raise ValueError("too many strokes")
     np.save("drawn.npy", images)
     time.sleep(0.5)
-    chains = {"everybody": predictor.generate(images, 6), "your style": style.generate(images, 6)}
+    chains = {"everybody": predictor.generate(images, 6)}
+    chains["your hand"] = writer.generate(images, 6)
     return chains | {"draws": sampler.sample(images, n=6, seed=0)}
 
 pad = DrawingPad()

@@ -85,18 +85,18 @@ def test_growth_is_drawn_from_the_saved_results(tmp_path):
 
 @pytest.mark.parametrize(("bits", "largest"), [(10, 2**-11), (7, 2**-8)])
 def test_a_model_is_written_rounded_when_its_training_is_done(bits, largest, tmp_path, monkeypatch):
-    model, path = NextImagePredictor(units=(4, 4)), tmp_path / "style.keras"
+    model, path = NextImagePredictor(units=(4, 4)), tmp_path / "writer.keras"
     model.compile("adam", summed_squared_error)
     path.write_text("the last release")
 
     def interrupted():
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(release.MODELS, "style", (interrupted, "tensorflow", bits))
+    monkeypatch.setitem(release.MODELS, "writer", (interrupted, "tensorflow", bits))
     with pytest.raises(KeyboardInterrupt):
         release.release_model(path)
     assert path.read_text() == "the last release"
-    monkeypatch.setitem(release.MODELS, "style", (lambda: model, "tensorflow", bits))
+    monkeypatch.setitem(release.MODELS, "writer", (lambda: model, "tensorflow", bits))
     release.release_model(path)
     saved = keras.saving.load_model(path)
     assert type(saved) is NextImagePredictor and not saved.compiled

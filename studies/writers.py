@@ -1,0 +1,110 @@
+"""Whose hand is it? Two models that read how somebody writes: in closed form, and by training."""
+
+import keras
+import numpy as np
+
+from augmentation import AUGMENTATION, Augmentation
+from data import PIXELS, SIDE, flatten
+from model import NextImagePredictor, make_optimizer, summed_squared_error
+from preprocessing import DigitSequences
+
+# Changes a whole sequence alike, as if somebody else had written it.
+HAND = Augmentation(
+    rate=0.8,
+    alike=True,
+    rotation=(-12, 12),
+    zoom=(0.87, 1.15),
+    shear=(-0.3, 0.3),
+    thickness=(-0.7, 0.7),
+)
+
+
+class LinearModel:
+    """The best linear prediction of a writer's next image: a mixed model, in closed form.
+
+    An image is the mean of its digit, plus what its writer always does, plus chance. What writers
+    do in one digit goes with what they do in others: covariances that are counted, not learned.
+
+    Args:
+        images: `uint8 (n, 28, 28)`.
+        labels: The digit of each image, integers `(n,)`.
+        writers: Who wrote it, integers `(n,)`.
+        components: Principal components that the images of each digit are reduced to.
+
+    Reference:
+        Henderson, 1975: Best linear unbiased estimation and prediction under a selection model.
+    """
+
+    def __init__(self, images, labels, writers, components: int = 16):
+        self.means = np.empty((10, PIXELS), np.float32)
+        self.axes = np.empty((10, PIXELS, components), np.float32)
+        people, who = np.unique(writers, return_inverse=True)
+        own = np.zeros((len(people), 10, components))  # each writer's mean of each digit
+        known = np.zeros((len(people), 10))
+        self.chance, always = np.empty((2, 10, components, components))
+        for digit in range(10):
+            rows = labels == digit
+            centred = flatten(images[rows])
+            self.means[digit] = centred.mean(axis=0)
+            centred -= self.means[digit]
+            self.axes[digit] = np.linalg.eigh(centred.T @ centred)[1][:, -components:]
+            scores = centred @ self.axes[digit]  # (n, c)
+            counts = np.bincount(who[rows], minlength=len(people))[:, None]
+            np.add.at(own[:, digit], who[rows], scores)
+            own[:, digit] /= np.maximum(counts, 1)
+            known[:, digit] = counts[:, 0] > 0
+            residuals = scores - own[who[rows], digit]
+            self.chance[digit] = residuals.T @ residuals / (len(scores) - known[:, digit].sum())
+            always[digit] = scores.T @ scores / len(scores) - self.chance[digit]
+        shared = np.einsum("wdc,wef->decf", own, own) / (known.T @ known)[:, :, None, None]
+        shared[range(10), range(10)] = always  # without the chance that a mean of few images has
+        # As one matrix: estimates may have negative variances, a covariance has none.
+        matrix = shared.transpose(0, 2, 1, 3).reshape(10 * components, -1)
+        variances, vectors = np.linalg.eigh(matrix)
+        matrix = (vectors * variances.clip(0)) @ vectors.T
+        self.shared = matrix.reshape(10, components, 10, components).transpose(0, 2, 1, 3)
+
+    def predict(self, context: np.ndarray, digits: np.ndarray) -> np.ndarray:
+        """The next images `(n, 28, 28)`, given contexts `(n, t, 784)` and all digits `(n, t + 1)`,
+        the target's last: it is told what a network has to read."""
+        answers = np.empty((len(context), PIXELS), np.float32)
+        for window in np.unique(digits, axis=0):
+            rows, (*seen, target) = (digits == window).all(axis=1), window
+            centred = (context[rows] - self.means[seen]).swapaxes(0, 1)  # (t, n, 784)
+            scores = (centred @ self.axes[seen]).swapaxes(0, 1).reshape(len(context[rows]), -1)
+            covariance = self.shared[np.ix_(seen, seen)]  # (t, t, c, c)
+            covariance[range(len(seen)), range(len(seen))] += self.chance[seen]
+            size = scores.shape[1]
+            covariance = covariance.transpose(0, 2, 1, 3).reshape(size, size)
+            weights = np.linalg.solve(covariance, self.shared[seen, target].reshape(size, -1))
+            answers[rows] = self.means[target] + scores @ weights @ self.axes[target].T
+        return answers.clip(0, 1).reshape(-1, SIDE, SIDE)
+
+
+def train_on_writers(
+    images: np.ndarray, labels: np.ndarray, writers: np.ndarray, steps: int = 3_000, seed: int = 0
+) -> keras.Model:
+    """Trains a `NextImagePredictor` on sequences by one writer each. Sets Keras' global seeds.
+
+    Args:
+        images, labels, writers: As for `LinearModel`.
+        steps: Batches of 256 sequences.
+        seed: Of weights and sequences.
+
+    Returns:
+        The predictor.
+    """
+    sequences = DigitSequences(images, labels, pairing=writers, seed=seed)
+    keras.utils.set_random_seed(seed)
+    model = NextImagePredictor()
+    model.adapt(sequences.mean_target())
+
+    def batches():
+        rng = np.random.default_rng(seed)
+        for inputs, targets in sequences.batches(256):
+            whole = HAND(np.concatenate([inputs, flatten(targets)[:, None]], axis=1), rng)
+            yield AUGMENTATION(whole[:, :-1], rng), whole[:, -1].reshape(-1, SIDE, SIDE)
+
+    model.compile(make_optimizer("adam", steps), loss=summed_squared_error)
+    model.fit(batches(), steps_per_epoch=steps, shuffle=False, verbose=0)
+    return model
