@@ -82,7 +82,9 @@ class Augmentation:
             check_number(getattr(self, name), name, 0, 1)
         for name, (least, most) in LIMITS.items():
             given = getattr(self, name)
-            low, high = given if np.shape(given) == (2,) else (1, 0)
+            if np.shape(given) != (2,):
+                raise ValueError(f"{name} is {given!r}; expected a range (low, high)")
+            low, high = given
             check_number(low, f"{name}, a range (low, high),", least, most)
             check_number(high, f"{name}, a range (low, high),", low, most)
 

@@ -123,11 +123,15 @@ def train_classifier(images: np.ndarray, labels: np.ndarray, epochs: int = 5) ->
     >>> classifier = train_classifier(x_train, y_train)
     """
     check_count(epochs, "epochs")
-    if len(images) != len(labels) or len(images) < BATCH:
+    images, labels = np.asarray(images), np.asarray(labels)
+    known = labels.dtype.kind in "iu" and np.isin(labels, range(10)).all()
+    if images.dtype != np.uint8 or labels.shape != images.shape[:1] or len(labels) < BATCH:
         raise ValueError(
-            f"got {len(images)} images and {len(labels)} labels; "
-            f"expected as many, and at least {BATCH}"
+            f"images are {images.dtype} {images.shape} and labels {labels.shape}; "
+            f"expected uint8 (n, {SIDE}, {SIDE}) and (n,), with n at least {BATCH}"
         )
+    if not known:
+        raise ValueError("labels are not integers in 0 to 9")
     keras.utils.set_random_seed(0)
     layers = keras.layers
     classifier = keras.Sequential(

@@ -187,7 +187,7 @@ def flatten(images: ArrayLike) -> np.ndarray:
 
 def check_count(value: int, name: str) -> None:
     """Raises a `ValueError` where a number of things is not an integer of at least 1."""
-    if not isinstance(value, int | np.integer) or value < 1:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{name} is {value!r}; expected an integer of at least 1")
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from classifier import read_digits
 from data import SIDE, flatten, load_mnist
-from model import check_predictions, generate
+from model import check_context, check_predictions, generate
 from preprocessing import DigitSequences, follow_windows
 
 
@@ -101,8 +101,8 @@ def evaluate(model: keras.Model, test: DigitSequences, n: int = 6_000) -> dict:
         four for each window, `{(0, 1, 2, 3, 4): {...}, ...}`.
 
     Raises:
-        ValueError: `n` is not an integer of at least 1, or the model predicts
-            another shape, or NaN.
+        ValueError: `n` is not an integer of at least 1, or the model reads
+            contexts of another length, or predicts another shape, or NaN.
 
     Example:
 
@@ -110,6 +110,7 @@ def evaluate(model: keras.Model, test: DigitSequences, n: int = 6_000) -> dict:
     0.9998
     """
     inputs, targets, digits = test.sample(n)
+    check_context(inputs, getattr(model, "input_shape", (None, None))[1])
     predictions = check_predictions(model.predict(inputs, batch_size=1_000, verbose=0), n)
     errors, floors = _errors(predictions, targets), _errors(digit_means()[digits[:, -1]], targets)
     correct = read_digits(predictions) == digits[:, -1]

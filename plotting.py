@@ -177,12 +177,18 @@ def plot_page(
     >>> page = load_picture("page.jpg")
     >>> plot_page(page, find_digits(page), find_left_out(page))
     """
+    boxes = np.reshape(boxes, (0, 4)) if not np.size(boxes) else np.asarray(boxes)
+    if np.shape(page)[2:] != (3,) or boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(
+            f"page and boxes have shapes {np.shape(page)} and {boxes.shape}; "
+            "expected (h, w, 3) and (k, 4)"
+        )
     height, width = page.shape[:2]
     inches = 9 / max(height, width)
     ax = ax or _new_axes(width * inches, height * inches + 0.3)[0]
     ax.imshow(page)
     ax.axis("off")
-    found = [(box, number, FOUND) for number, box in enumerate(np.reshape(boxes, (-1, 4)), start=1)]
+    found = [(box, number, FOUND) for number, box in enumerate(boxes, start=1)]
     for (top, left, bottom, right), name, color in found + [(*each, "0.5") for each in left_out]:
         corner = left - 0.5, top - 0.5  # of pixels, whose middle is a whole number
         size = right - left, bottom - top

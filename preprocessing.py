@@ -390,7 +390,7 @@ class DigitSequences:
         rows = np.flatnonzero(rng.random(len(inputs)) < self.corruption.rate)
         positions = self.corruption.positions
         columns = rng.choice(range(inputs.shape[1]) if positions is None else positions, len(rows))
-        kinds = rng.choice(self.corruption.kinds, len(rows))
+        kinds = rng.choice(list(self.corruption.kinds), len(rows))
         # One of the digits that have images, but not the one that should be there.
         present = np.flatnonzero(self._counts)
         others = np.searchsorted(present, digits[rows, columns])

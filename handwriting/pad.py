@@ -19,6 +19,7 @@ PAINTED = 8 * SIDE  # pixels: a box, when it is painted
 FILLED = 0.8  # of the box: what the longer side of a drawing is scaled to; the pen stays as it is
 LEAST, MOST = [-1, -1, 0.001], [2, 2, 1]  # x, y and width of a point
 MOST_POINTS = 10_000  # of a stroke
+MOST_BOXES = 100
 
 
 class DrawingPad(anywidget.AnyWidget):
@@ -55,6 +56,8 @@ class DrawingPad(anywidget.AnyWidget):
 
     def __init__(self, count: int = 4, strokes: Sequence | None = None):
         check_count(count, "count")
+        if count > MOST_BOXES:
+            raise ValueError(f"count is {count}; expected at most {MOST_BOXES}")
         super().__init__()
         self._function = lambda images: {}  # until `answer` is called
         self.set_trait("count", count)
@@ -89,7 +92,8 @@ class DrawingPad(anywidget.AnyWidget):
     @traitlets.validate("strokes")
     def _check(self, proposal: dict) -> list:
         boxes = proposal["value"]
-        if not all(isinstance(each, list | tuple) for each in (boxes, *boxes)):
+        listed = isinstance(boxes, list | tuple)
+        if not listed or not all(isinstance(box, list | tuple) for box in boxes):
             raise ValueError(f"strokes are {boxes!r:.60}; expected a list of strokes for each box")
         if len(boxes) != self.count:
             raise ValueError(f"strokes are those of {len(boxes)} boxes; expected {self.count}")
@@ -115,7 +119,7 @@ class DrawingPad(anywidget.AnyWidget):
 def _checked(stroke: ArrayLike) -> list:
     try:
         points = np.asarray(stroke, float)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         points = np.zeros(0)  # points of unequal lengths, or no numbers
     # Not `any(points < LEAST)`: NaN is not less.
     in_range = points.shape[1:] == (3,) and np.all((points >= LEAST) & (points <= MOST))

@@ -264,7 +264,9 @@ def _digits(page: np.ndarray) -> tuple[list[tuple], list[tuple]]:
     """The digits of a page, in reading order, each with its box and its ink in it; and what else
     is there, each with its box and why it is left out."""
     ink = _ink(page, widest=0.2, cut=False)
-    labels, _ = ndimage.label(_is_ink(ink), np.ones((3, 3)))
+    labels, count = ndimage.label(_is_ink(ink), np.ones((3, 3)))
+    if count > 10 * MOST_DIGITS:
+        raise ValueError(f"{count:,} strokes found: this is noise, or print, and no page of digits")
     places = ndimage.find_objects(labels)
     boxes = np.reshape([[r.start, c.start, r.stop, c.stop] for r, c in places], (-1, 4)).astype(int)
     sizes, areas = (boxes[:, 2:] - boxes[:, :2]).max(axis=1), np.bincount(labels.ravel())[1:]

@@ -111,7 +111,7 @@ class NextImageSampler(keras.Model):
         """
         context, _ = check_context(inputs, self.encoder.input_shape[1])
         pixels = flatten(targets)
-        if pixels.ndim != 2 or len(pixels) < self.codes:
+        if pixels.ndim != 2 or len(pixels) < self.codes or len(pixels) != len(context):
             raise ValueError(
                 f"targets have shape {np.shape(targets)}; "
                 f"expected (n, {SIDE}, {SIDE}), with n at least {self.codes}"
@@ -131,9 +131,13 @@ class NextImageSampler(keras.Model):
 
     def make_train_function(self, force: bool = False):
         # Keras calls this before it trains, in `fit` and in `train_on_batch`.
-        if self.train_function is None and not np.any(self.projection.get_weights()[0]):
-            raise ValueError("the sampler has no codes yet; call fit_codes(inputs, targets) first")
+        if self.train_function is None:
+            self._check_codes()
         return super().make_train_function(force)
+
+    def _check_codes(self) -> None:
+        if not np.any(self.projection.get_weights()[0]):
+            raise ValueError("the sampler has no codes yet; call fit_codes(inputs, targets) first")
 
     def call(self, context):
         """Contexts `(n, t, 784)` to standardised states `(n, units)`; states stay as they are."""
@@ -245,6 +249,7 @@ class NextImageSampler(keras.Model):
     def _solve(self, context, guidance, rng):
         """Codes `(n, c)` on their way from noise, a list of `STEPS + 1`."""
         check_number(guidance, "guidance", 0, 100)
+        self._check_codes()
         states, network = self.predict_on_batch(context), self.velocity.predict_on_batch
         path = [TEMPERATURE * rng.standard_normal((len(context), self.codes), np.float32)]
         for step in range(STEPS):

@@ -6,7 +6,7 @@ import numpy as np
 from augmentation import AUGMENTATION, Augmentation
 from data import PIXELS, SIDE, flatten
 from model import NextImagePredictor, make_optimizer, summed_squared_error
-from preprocessing import DigitSequences
+from preprocessing import DigitSequences, digit_windows
 
 # Changes a whole sequence alike, as if somebody else had written it.
 HAND = Augmentation(
@@ -36,6 +36,9 @@ class LinearModel:
     """
 
     def __init__(self, images, labels, writers, components: int = 16):
+        labels, writers = np.asarray(labels), np.asarray(writers)
+        if not len(images) == len(labels) == len(writers) or set(labels) != set(range(10)):
+            raise ValueError("expected as many images, labels of all ten digits, and writers")
         self.means = np.empty((10, PIXELS), np.float32)
         self.axes = np.empty((10, PIXELS, components), np.float32)
         people, who = np.unique(writers, return_inverse=True)
@@ -84,7 +87,9 @@ class LinearModel:
 def train_on_writers(
     images: np.ndarray, labels: np.ndarray, writers: np.ndarray, steps: int = 3_000, seed: int = 0
 ) -> keras.Model:
-    """Trains a `NextImagePredictor` on sequences by one writer each. Sets Keras' global seeds.
+    """Trains a `NextImagePredictor` on sequences by one writer each, in which 0 follows 9.
+
+    Sets Keras' global seeds.
 
     Args:
         images, labels, writers: As for `LinearModel`.
@@ -94,7 +99,8 @@ def train_on_writers(
     Returns:
         The predictor.
     """
-    sequences = DigitSequences(images, labels, pairing=writers, seed=seed)
+    windows = digit_windows(wrap=True)
+    sequences = DigitSequences(images, labels, windows, pairing=writers, seed=seed)
     keras.utils.set_random_seed(seed)
     model = NextImagePredictor()
     model.adapt(sequences.mean_target())

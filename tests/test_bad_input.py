@@ -14,6 +14,7 @@ from augmentation import AUGMENTATION, Augmentation
 from data import check_count, flatten, load_mnist
 from handwriting.pad import DrawingPad
 from handwriting.page import find_digits, in_mnist_form, load_picture, normalise, read_page
+from plotting import plot_page
 from preprocessing import Corruption, DigitSequences, digit_windows, follow_windows
 
 LABELS = np.arange(120, dtype=np.uint8) % 10
@@ -21,6 +22,7 @@ IMAGES = np.zeros((120, 28, 28), np.uint8)
 POINTS = np.random.default_rng(0).standard_normal((120, 3))
 CONTEXT = np.zeros((4, 28, 28))
 WHITE = np.full((99, 99), 255, np.uint8)
+NOISE = np.random.default_rng(0).integers(256, size=(900, 900, 3), dtype=np.uint8)
 DOT = [[0.5, 0.5, 0.1]]
 
 
@@ -38,7 +40,7 @@ def load(spoil=lambda content: content, **changes):
 RANGES = {"shift": "0 to 28", "rotation": "-360 to 360", "zoom": "0.1 to 10", "shear": "-10 to 10"}
 RANGES |= {"thickness": "-1 to 1", "blur": "0 to 1", "paper": "0 to 1", "noise": "0 to 1"}
 NO_SHIFTS = {(-0.01, 1): -0.01, (0, 28.01): 28.01, (2, 1): 1, (np.nan, 1): np.nan}
-NO_SHIFTS |= {(0, np.nan): np.nan, (1, 1, 1): 0, 1: 0}
+NO_SHIFTS |= {(0, np.nan): np.nan}
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,7 @@ NO_SHIFTS |= {(0, np.nan): np.nan, (1, 1, 1): 0, 1: 0}
         (lambda: flatten([IMAGES[0], IMAGES[0, 1:]]), "images differ in shape"),
         *[
             (partial(check_count, n, "n"), f"n is {n!r}; expected an integer of at least 1")
-            for n in (0, -1, 2.5, 1.0, np.nan, None, "3")
+            for n in (0, -1, 2.5, 1.0, np.nan, None, "3", True)
         ],
         # preprocessing
         (lambda: digit_windows(0, wrap=True), "length is 0; expected an integer"),
@@ -122,8 +124,13 @@ NO_SHIFTS |= {(0, np.nan): np.nan, (1, 1, 1): 0, 1: 0}
             (partial(Augmentation, shift=given), f"shift, a range (low, high), is {bad}; expected")
             for given, bad in NO_SHIFTS.items()
         ],
+        (lambda: Augmentation(shift=(1, 1, 1)), "shift is (1, 1, 1); expected a range (low, high)"),
+        (lambda: Augmentation(shift=4), "shift is 4; expected a range (low, high)"),
         # handwriting
         (lambda: read_page(WHITE), "no ink found"),
+        (lambda: find_digits(NOISE), " strokes found: this is noise, or print, and no page of dig"),
+        (lambda: plot_page(WHITE, np.zeros((0, 4))), "shapes (99, 99) and (0, 4); expected (h, w"),
+        (lambda: plot_page(NOISE, NOISE), "(900, 900, 3); expected (h, w, 3) and (k, 4)"),
         (lambda: read_page(WHITE, count="3"), "count is '3'; expected an integer"),
         (lambda: normalise(WHITE), "no ink found"),
         (lambda: find_digits(WHITE[0]), "the picture has shape (99,)"),
@@ -141,6 +148,12 @@ NO_SHIFTS |= {(0, np.nan): np.nan, (1, 1, 1): 0, 1: 0}
         (lambda: load_picture(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"), "not a pict"),
         (lambda: DrawingPad(count=0), "count is 0; expected an integer"),
         (lambda: DrawingPad(1, []), "strokes are those of 0 boxes; expected 1"),
+        (lambda: DrawingPad(10**6), "count is 1000000; expected at most 100"),
+        (lambda: DrawingPad(1, 5), "strokes are 5; expected a list of strokes for each box"),
+        (
+            lambda: DrawingPad(1, [[[[10**400, 0, 0.1]]]]),
+            "expected at most 10,000 points [x, y, wi",
+        ),
         (lambda: DrawingPad(1, ["ab"]), "strokes are ['ab']; expected a list of strokes for each"),
         (lambda: DrawingPad(3, [[DOT], [], []]).images, "nothing is drawn in box 2, 3"),
         *[
@@ -183,7 +196,7 @@ def find(k, content):
     k.epochs_done(".")
 
 
-UP, BLANK = sequences(), CONTEXT[0]
+UP, BLANK, TWICE = sequences(), CONTEXT[0], np.tile(IMAGES, (2, 1, 1))
 ONCE = {"epochs": 1, "steps_per_epoch": 1}
 FIRST = "call fit_codes(inputs, targets) first"
 
@@ -218,6 +231,15 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.predictor.predict_next(CONTEXT[None][:0]), "images have shape (0, 4, 28, 28)"),
         (lambda k: k.predictor.generate(CONTEXT, 0), "steps is 0; expected an integer"),
         (lambda k: k.read_digits(CONTEXT * np.nan), "float64 images range from nan"),
+        (lambda k: k.train_classifier(IMAGES, LABELS), "with n at least 128"),
+        (
+            lambda k: k.train_classifier(np.tile(IMAGES, (2, 1, 1)) / 255, np.tile(LABELS, 2)),
+            "float64",
+        ),
+        (
+            lambda k: k.train_classifier(np.tile(IMAGES, (2, 1, 1)), np.tile(LABELS, 2) + 1),
+            "0 to 9",
+        ),
         (lambda k: k.classify(CONTEXT[:0]), "shape (0, 28, 28); expected at least one"),
         # evaluation
         (lambda k: k.mean_image_floor(CONTEXT[:2], [0, -1]), "expected integers (n,) in 0 to 9"),
@@ -228,6 +250,10 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.mean_image_floor(BLANK, 1), "digits are int64 () for targets (28, 28)"),
         (lambda k: k.mean_image_floor(IMAGES[:0], LABELS[:0]), "digits are uint8 (0,)"),
         (lambda k: k.evaluate(says(BLANK), UP, n=3), "(28, 28); expected (3, 28, 28) without NaN"),
+        (
+            lambda k: k.evaluate(k.predictor, UP.with_windows([[1, 2]])),
+            "expected (4, 28, 28) or (n",
+        ),
         (lambda k: k.evaluate(says(0), UP, n=0), "n is 0; expected an integer"),
         (lambda k: k.evaluate_chains(says(CONTEXT * np.nan), UP, n=4), "(4, 28, 28) without NaN"),
         (lambda k: k.evaluate_chains(says(0), UP, n=0), "n is 0; expected an integer"),
@@ -249,6 +275,7 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.NextImageSampler(k.predictor, blocks=0), "blocks is 0; expected an integer"),
         (lambda k: k.NextImageSampler(k.keras.Sequential([k.Flatten()])), "two LSTM layers"),
         (lambda k: k.sampler.fit(CONTEXT[None], CONTEXT[:1]), FIRST),
+        (lambda k: k.sampler.sample(CONTEXT), FIRST),
         (lambda k: k.sampler.train_on_batch(CONTEXT[None], CONTEXT[:1]), FIRST),
         (lambda k: k.sampler.fit_codes(CONTEXT[None], CONTEXT), "expected (n, 28, 28), with n"),
         (lambda k: k.sampler.sample(CONTEXT[1:]), "shape (3, 28, 28); expected (4, 28, 28)"),
