@@ -139,8 +139,12 @@ function render({ model, el }) {
     }
   }
 
+  const drawn = []; // what each box shows: a stroke changes one, and the others stay
+
   function drawBoxes() {
     model.get("strokes").forEach((box, number) => {
+      if (drawn[number] === box) return;
+      drawn[number] = box;
       const svg = boxes[number];
       svg.replaceChildren();
       for (const stroke of box) drawStroke(svg, stroke);
@@ -157,15 +161,15 @@ function render({ model, el }) {
     for (const { title, images } of model.get("answers")) {
       append("span", answerRows, { class: "pad-title" }).textContent = title;
       const row = append("div", answerRows, { class: "pad-row" });
-      for (const image of images) {
+      for (const [number, image] of images.entries()) {
         const canvas = append("canvas", row, {
-          width: 28, height: 28, role: "img", "aria-label": `an image, ${title}`,
+          width: 28, height: 28, role: "img", "aria-label": `${title}, image ${number + 1}`,
         });
-        const context = canvas.getContext("2d");
+        const context = canvas.getContext("2d", { willReadFrequently: true }); // in memory: tiny
         const pixels = context.createImageData(28, 28);
         const ink = new Uint8Array(image.buffer, image.byteOffset, image.byteLength);
-        for (let at = 0; at < ink.length; at++) {
-          pixels.data.set([255 - ink[at], 255 - ink[at], 255 - ink[at], 255], 4 * at);
+        for (let at = 0; at < pixels.data.length; at++) {
+          pixels.data[at] = at % 4 === 3 ? 255 : 255 - ink[at >> 2]; // red, green, blue, opacity
         }
         context.putImageData(pixels, 0, 0);
       }
