@@ -7,7 +7,7 @@ INSTALL = $(RUN) pip install --quiet --disable-pip-version-check -r requirements
 notebook release lab: export MALLOC_MMAP_THRESHOLD_ ?= 1073741824
 notebook release lab: export MALLOC_TRIM_THRESHOLD_ ?= 1073741824
 
-.PHONY: notebook lab test test-all lint bench release upgrade clean
+.PHONY: notebook lab test test-all lint bench release demo upgrade clean
 
 notebook: .venv/installed ## execute main.ipynb; the copy with its outputs is runs/main/main.ipynb
 	@mkdir -p runs/main
@@ -39,6 +39,9 @@ bench: .venv/installed ## measure again what studies/results/ holds, in three ho
 
 release: .venv/installed ## train what models/ holds, execute all notebooks, write imgs/
 	$(RUN) studies.release
+
+demo: .venv/installed ## write demo.html from models/
+	$(RUN) studies.demo
 
 clean: ## remove what was installed and cached here
 	rm -rf .venv .pytest_cache .ruff_cache

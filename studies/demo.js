@@ -1,0 +1,250 @@
+// What a notebook has in Python, for a page without it: images of strokes, two networks, and the
+// pad's `model`. Above this, demo.py puts pad.js, and in #data constants, weights and other hands.
+
+const { settings, networks, hands } = JSON.parse(document.getElementById("data").textContent);
+const { COUNT, STEPS, SIDE, PAINTED, FILLED, BOX, THINNEST } = settings; // those of the notebook
+
+// Strokes come into MNIST's form as in pad.py and page.py, but for ink that is there or not.
+
+function painted(box) {
+  const [xs, ys] = [0, 1].map((axis) => box.flat().map((point) => point[axis]));
+  const [left, top] = [xs, ys].map((values) => Math.min(...values));
+  const [right, bottom] = [xs, ys].map((values) => Math.max(...values));
+  const scale = FILLED / Math.max(right - left, bottom - top, 0.05);
+  const place = (part, middle) => PAINTED * (0.5 + scale * (part - middle));
+  const ink = new Float32Array(PAINTED * PAINTED);
+  for (const stroke of box) {
+    let last = null;
+    for (const [x, y, width] of stroke) {
+      const at = [place(x, (left + right) / 2), place(y, (top + bottom) / 2)];
+      const radius = (PAINTED * width) / 2;
+      // Pillow draws between whole pixels, and so do we: half of one may change the image's size.
+      const [x1, y1] = at.map((middle) => Math.floor(middle - radius));
+      const [x2, y2] = at.map((middle) => Math.floor(middle + radius));
+      paint(ink, [x1, y1], [x2, y2], (x, y) => {
+        const across = (2 * x - x1 - x2) / (x2 - x1 + 1);
+        const down = (2 * y - y1 - y2) / (y2 - y1 + 1);
+        return across * across + down * down <= 1;
+      });
+      const to = at.map(Math.floor);
+      if (last) paintLine(ink, last, to, Math.max(1, Math.round(2 * radius)) / 2);
+      last = to;
+    }
+  }
+  return ink;
+}
+
+function paint(ink, [x1, y1], [x2, y2], isInk) {
+  const limit = (value) => Math.min(Math.max(value, 0), PAINTED - 1);
+  for (let y = limit(y1); y <= limit(y2); y++) {
+    for (let x = limit(x1); x <= limit(x2); x++) if (isInk(x, y)) ink[y * PAINTED + x] = 1;
+  }
+}
+
+function paintLine(ink, [x1, y1], [x2, y2], radius) {
+  const [dx, dy, reach] = [x2 - x1, y2 - y1, Math.ceil(radius)];
+  const low = [Math.min(x1, x2) - reach, Math.min(y1, y2) - reach];
+  const high = [Math.max(x1, x2) + reach, Math.max(y1, y2) + reach];
+  paint(ink, low, high, (x, y) => {
+    const along = ((x - x1) * dx + (y - y1) * dy) / (dx * dx + dy * dy || 1);
+    const part = Math.min(Math.max(along, 0), 1);
+    const [across, down] = [x1 + part * dx - x, y1 + part * dy - y];
+    return across * across + down * down <= radius * radius;
+  });
+}
+
+function cropped(ink, margin) {
+  let [left, right, top, bottom] = [PAINTED, 0, PAINTED, 0];
+  ink.forEach((value, at) => {
+    if (!value) return;
+    const [x, y] = [at % PAINTED, Math.floor(at / PAINTED)];
+    [left, right] = [Math.min(left, x), Math.max(right, x)];
+    [top, bottom] = [Math.min(top, y), Math.max(bottom, y)];
+  });
+  const [width, height] = [right - left + 1 + 2 * margin, bottom - top + 1 + 2 * margin];
+  const part = new Float32Array(width * height);
+  for (let y = top; y <= bottom; y++) {
+    const row = y * PAINTED;
+    part.set(ink.subarray(row + left, row + right + 1), (y - top + margin) * width + margin);
+  }
+  return { ink: part, width, height };
+}
+
+// How far each pixel is from the nearest one with this ink; what is farther than `most` is `most`.
+function distances({ ink, width }, wanted, most) {
+  const down = new Float32Array(ink.length);
+  for (let at = 0; at < ink.length; at++) {
+    down[at] = ink[at] === wanted ? 0 : Math.min(most, 1 + (at < width ? most : down[at - width]));
+  }
+  for (let at = ink.length - 1 - width; at >= 0; at--) {
+    down[at] = Math.min(down[at], 1 + down[at + width]);
+  }
+  return down.map((own, at) => {
+    const x = at % width;
+    let least = own * own;
+    for (let step = 1; step * step < least; step++) {
+      const before = step <= x ? down[at - step] : most;
+      const after = x + step < width ? down[at + step] : most;
+      least = Math.min(least, step * step + Math.min(before, after) ** 2);
+    }
+    return Math.sqrt(least);
+  });
+}
+
+// Averages of pixels along the rows, as Pillow's BOX takes them, with rows and columns exchanged.
+function reduced({ ink, width, height }, size) {
+  const small = new Float32Array(size * height);
+  for (let to = 0; to < size; to++) {
+    const from = Math.min(Math.floor((to * width) / size + 0.5), width - 1); // of a dot, enlarged
+    const end = Math.max(from + 1, Math.floor(((to + 1) * width) / size + 0.5));
+    for (let y = 0; y < height; y++) {
+      for (let x = from; x < end; x++) small[to * height + y] += ink[y * width + x] / (end - from);
+    }
+  }
+  return { ink: small, width: height, height: size };
+}
+
+const sum = (values) => values.reduce((a, b) => a + b, 0);
+
+function inMnistForm(box) {
+  const whole = painted(box);
+  let { ink, width, height } = cropped(whole, 1);
+  const inside = sum(distances({ ink, width }, 0, width + height));
+  const missing = (THINNEST * (Math.max(width, height) - 2)) / BOX - ((4 * inside) / sum(ink) - 1);
+  const grown = missing > 0 ? 1 + Math.ceil(missing / 2) : 0;
+  ({ ink, width, height } = cropped(whole, grown));
+  if (grown) {
+    const outside = distances({ ink, width }, 1, missing / 2 + 1);
+    ink = outside.map((distance) => Math.min(missing / 2 + 1 - distance, 1));
+  }
+  const scale = BOX / Math.max(width, height);
+  const [across, down] = [width, height].map((side) => Math.max(1, Math.round(side * scale)));
+  const small = reduced(reduced({ ink, width, height }, across), down).ink;
+  const [total, most] = [sum(small), Math.max(...small)];
+  const corner = (size, place) => {
+    const centre = sum(small.map((value, at) => value * place(at))) / total;
+    return Math.min(Math.max(Math.round(SIDE / 2 - centre), 0), SIDE - size);
+  };
+  const left = corner(across, (at) => at % across);
+  const top = corner(down, (at) => Math.floor(at / across));
+  const image = new Uint8Array(SIDE * SIDE);
+  small.forEach((value, at) => {
+    const [x, y] = [left + (at % across), top + Math.floor(at / across)];
+    image[y * SIDE + x] = Math.round((255 * value) / most);
+  });
+  return image;
+}
+
+// The predictor: two LSTMs and a dense layer, as Keras computes them. Libraries that run any
+// network take megabytes.
+const sigmoid = (x) => 1 / (1 + Math.exp(-x));
+
+function floats(base64, shapes) {
+  const bytes = atob(base64);
+  let at = 0;
+  return shapes.map((shape) =>
+    new Float32Array(shape.reduce((a, b) => a * b)).map(() => {
+      const half = bytes.charCodeAt(at++) | (bytes.charCodeAt(at++) << 8);
+      const [exponent, fraction] = [(half >> 10) & 31, half & 1023]; // float16: never infinite here
+      const size = exponent ? (1024 + fraction) * 2 ** (exponent - 25) : fraction * 2 ** -24;
+      return half >> 15 ? -size : size;
+    }),
+  );
+}
+
+// x · kernel + bias: twice as fast by four rows of the kernel at a time, and again in 64 bits,
+// which is what JavaScript computes with.
+function dense(x, kernel, bias) {
+  const [result, n] = [new Float64Array(bias), bias.length];
+  for (let i = 0, at = 0; i < x.length; i += 4, at += 4 * n) {
+    const [a, b, c, d] = [x[i], x[i + 1], x[i + 2], x[i + 3]];
+    if (!a && !b && !c && !d) continue; // most of a drawing is paper
+    for (let j = at; j < at + n; j++) {
+      result[j - at] +=
+        a * kernel[j] + b * kernel[j + n] + c * kernel[j + 2 * n] + d * kernel[j + 3 * n];
+    }
+  }
+  return result;
+}
+
+// To states, from inputs that are multiplied with the kernel already.
+function lstm(inputs, recurrent) {
+  const n = inputs[0].length / 4;
+  let [state, cell] = [new Float64Array(n), new Float64Array(n)];
+  return inputs.map((input) => {
+    const gates = dense(state, recurrent, input); // input, forget, cell, output
+    const [i, f, c, o] = [0, 1, 2, 3].map((gate) => gates.subarray(gate * n, (gate + 1) * n));
+    cell = cell.map((old, unit) => sigmoid(f[unit]) * old + sigmoid(i[unit]) * Math.tanh(c[unit]));
+    state = cell.map((value, unit) => sigmoid(o[unit]) * Math.tanh(value));
+    return state;
+  });
+}
+
+// Goes on counting: images in [0, 1], one after the other.
+function* continued([w1, u1, b1, w2, u2, b2, w3, b3], context) {
+  let inputs = context.map((image) => dense(image, w1, b1));
+  while (true) {
+    const states = lstm(lstm(inputs, u1).map((state) => dense(state, w2, b2)), u2);
+    const image = dense(states.at(-1), w3, b3).map(sigmoid);
+    yield image;
+    inputs = [...inputs.slice(1), dense(image, w1, b1)];
+  }
+}
+
+// The pad's `model`, which in a notebook is half of a widget.
+const values = { count: COUNT, strokes: Array(COUNT).fill([]), answers: [], status: "" };
+const observers = {};
+const model = {
+  get: (name) => values[name],
+  set(name, value) {
+    values[name] = value;
+    observers[`change:${name}`]?.forEach((observer) => observer());
+  },
+  on: (event, observer) => (observers[event] ??= []).push(observer),
+  save_changes: answer,
+};
+const images = new WeakMap(); // of boxes: only the last stroke's is new
+const FRAME = 16; // milliseconds after which the images that are there are drawn
+
+async function answer() {
+  const start = performance.now();
+  const { strokes } = values;
+  const full = strokes.filter((box) => box.length);
+  for (const box of full) if (!images.has(box)) images.set(box, inMnistForm(box));
+  const empty = COUNT - full.length;
+  model.set("answers", []);
+  model.set("status", empty % COUNT ? `empty boxes: ${empty}` : "");
+  if (empty) return;
+  const context = strokes.map((box) => Float64Array.from(images.get(box), (ink) => ink / 255));
+  const chains = networks.map(({ weights }) => continued(weights, context));
+  const rows = networks.map(({ title }) => ({ title, images: [] }));
+  let drawn = start;
+  for (let step = 0; step < STEPS; step++) {
+    for (const [row, chain] of chains.entries()) {
+      rows[row].images.push(Uint8Array.from(chain.next().value, (ink) => Math.round(255 * ink)));
+    }
+    if (performance.now() - drawn < FRAME) continue;
+    model.set("answers", rows);
+    await new Promise((draw) => setTimeout(draw));
+    if (values.strokes !== strokes) return; // another stroke has come
+    drawn = performance.now();
+  }
+  model.set("answers", rows);
+  const taken = performance.now() - start;
+  model.set("status", `${STEPS * rows.length} images in ${taken.toFixed()} ms`);
+}
+
+let shown = 0;
+document.getElementById("hand").addEventListener("click", () => {
+  model.set("strokes", hands[shown++ % hands.length]);
+  answer();
+});
+render({ model, el: document.getElementById("pad") });
+const grey = Array(COUNT).fill(new Float64Array(SIDE * SIDE).fill(0.5));
+for (const network of networks) {
+  network.weights = floats(network.weights, network.shapes);
+  const chain = continued(network.weights, grey); // once now, so that it is compiled when needed
+  for (let step = 0; step < STEPS; step++) chain.next();
+}
+// For the console, and for tests.
+globalThis.nextImage = { model, networks, inMnistForm, continued, ready: performance.now() };
