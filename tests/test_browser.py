@@ -63,6 +63,15 @@ def wait(condition):
     return WebDriverWait(None, 120, 0.05, ignored).until(lambda _: condition())
 
 
+def chromium():
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    for argument in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "window-size=1100,900"):
+        options.add_argument(f"--{argument}")
+    return webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+
+
 @pytest.fixture(scope="module", params=["lab/tree", "notebooks"])
 def browser(request, tmp_path_factory):
     """Chromium, on a notebook that shows a pad."""
@@ -78,11 +87,7 @@ def browser(request, tmp_path_factory):
     server = subprocess.Popen(command, cwd=folder, env=os.environ | own)
     request.addfinalizer(server.wait)
     request.addfinalizer(server.terminate)
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    for argument in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "window-size=1100,900"):
-        options.add_argument(f"--{argument}")
-    browser = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    browser = chromium()
     request.addfinalizer(browser.quit)
     browser.folder = folder
     wait(lambda: browser.get(f"http://127.0.0.1:{port}/{request.param}/pad.ipynb") or True)
