@@ -1,6 +1,6 @@
 """Writes demo.html: the pad and two predictors in one page, which needs no server and no network.
 
-python -m studies.demo   # from models/next_image.keras and models/writer.keras
+python -m studies.demo   # from models/endless.keras and models/writer.keras
 """
 
 import base64
@@ -16,7 +16,7 @@ from model import NextImagePredictor
 from studies.report import ROOT
 
 SETTINGS = {"SIDE": SIDE, "PAINTED": PAINTED, "FILLED": FILLED, "BOX": BOX, "THINNEST": THINNEST}
-NETWORKS = {"everybody": "next_image", "your hand": "writer"}  # the title of a row, and its model
+NETWORKS = {"everybody": "endless", "your hand": "writer"}  # the title of a row, and its model
 SOURCES = "studies/demo.html", "handwriting/pad.js", "studies/demo.js"
 
 

@@ -17,13 +17,8 @@ from studies import demo
 
 pytestmark = [pytest.mark.slow, missing]
 HANDS = list(json.loads((ROOT / "datasets" / "hands.json").read_text()).values())
-# 0 to 3, ..., 5 to 8 in ten hands, and 0 to 3, ..., 3 to 6 each in four hands together.
-STARTS = np.repeat([*range(6), *range(4)], 10)
-MIXED = np.repeat([0, 1], [60, 40])
-RUNS = [
-    [HANDS[(n + MIXED[n] * place) % 10][str(STARTS[n] + place)] for place in range(4)]
-    for n in range(100)
-]
+DIGITS = np.add.outer(np.repeat(range(10), 10), range(10)) % 10  # 0 to 9, ..., 9 to 8
+RUNS = [[HANDS[n % 10][str(digit)] for digit in DIGITS[n, :4]] for n in range(100)]
 DRAW = "nextImage.model.set('strokes', arguments[0]); return nextImage.model.save_changes()"
 
 
@@ -59,17 +54,18 @@ def test_the_next_digits_of_real_people_are_right(browser, pad):
     script = f"{DRAW}.then(() => nextImage.model.get('answers').map(row => row.images.map(String)))"
     said = np.array([browser.execute_script(script, run) for run in RUNS])  # (100, 2, 6)
     digits = read_digits(pixels(said))
-    assert ((digits[..., 0] == STARTS[:, None] + 4).sum(axis=0) >= 99).all()
-    assert (digits[STARTS == 0] == np.arange(4, 10)).all(axis=-1).mean() > 0.95  # whole chains
+    right = (digits == DIGITS[:, None, 4:]).sum(axis=0)
+    print("right of 100:", right.tolist())
+    assert (right >= [99, 95, 95, 95, 95, 95]).all()
 
 
 @pytest.mark.parametrize("width", [0.04, 0.08, 0.12])
 def test_strokes_come_in_mnists_form_as_in_python(browser, pad, width):
-    boxes = [box for hand in HANDS for box in hand.values()][1:] + [[[[0.3, 0.6, 0]]]]
+    boxes = [[[[0.3, 0.6, 0]]], *(box for hand in HANDS[1:] for box in hand.values())]
     boxes = [[[[x, y, width] for x, y, _ in line] for line in box] for box in boxes]
     script = "return arguments[0].map(box => nextImage.inMnistForm(box).join())"
     images = pixels(np.array(browser.execute_script(script, boxes))).astype(int)
-    differences = np.abs(images - DrawingPad(100, boxes).images).mean(axis=(1, 2))
+    differences = np.abs(images - DrawingPad(91, boxes).images).mean(axis=(1, 2))
     print("median, mean, max", np.median(differences), differences.mean(), differences.max())
     # Grey levels of 255. Some images are moved by a pixel, as a size or centre was rounded up.
     assert np.median(differences) < 1 and differences.mean() < 2 and differences.max() < 25
