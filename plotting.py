@@ -53,6 +53,7 @@ def plot_sequence(
     """
     inputs = _images(inputs)
     titles = [""] * (len(inputs) + 1) if digits is None else digits
+    _check_titles(titles, len(inputs) + 1)
     ax = ax or _new_axis(len(inputs) + 2)
     _draw(ax, [*inputs, None, *_images(target)], [*titles[:-1], "", titles[-1]])
     return _finish(ax.figure, path)
@@ -82,6 +83,7 @@ def plot_predictions(
         predictions = {"generated": predictions}
     inputs = flatten(inputs)
     n, length = inputs.shape[:2]
+    _check_titles(rows, n)
     count = len(predictions)
     axes = _new_axes((length + count + 2) * INCHES, n * (INCHES + 0.2), rows=n)
     titles = [""] * (length + 1) + [*predictions, "real"]
@@ -144,6 +146,8 @@ def plot_grid(
     """
     images = flatten(images).reshape(*np.shape(images)[:2], SIDE, SIDE)
     height, width = images.shape[:2]
+    _check_titles(rows, height)
+    _check_titles(columns, width)
     ax = _new_axis(width, height)
     generated = [place for place in range(height * width) if place // width not in real]
     _draw(ax, images.reshape(-1, SIDE, SIDE), columns, generated, width)
@@ -275,6 +279,11 @@ def animate_chain(
     animation = FuncAnimation(figure, show, frames, init_func=lambda: None)
     animation.save(path, PillowWriter(fps=1 / seconds), dpi=80)
     return figure
+
+
+def _check_titles(titles: Sequence[str], count: int) -> None:
+    if len(titles) not in (0, count):
+        raise ValueError(f"got {len(titles)} titles; expected {count}, or none")
 
 
 def _images(images: ArrayLike) -> np.ndarray:

@@ -107,8 +107,9 @@ def resumable_fit(
 
     Raises:
         ValueError: A number of epochs or steps that is not an integer of at
-            least 1; as for `DigitSequences.batches`; or `folder` has a
-            `model.keras` that this function did not save.
+            least 1; contexts that the model cannot read; as for
+            `DigitSequences.batches`; or `folder` has a `model.keras` that this
+            function did not save.
 
     Example:
 
@@ -116,6 +117,10 @@ def resumable_fit(
     """
     check_count(epochs, "epochs")
     check_count(steps_per_epoch, "steps_per_epoch")
+    length = sequences.windows.shape[1] - 1
+    reads = getattr(model, "input_shape", (None, None))[1]
+    if reads not in (None, length):
+        raise ValueError(f"the model reads {reads} images; contexts have {length}")
     done = epochs_done(folder)
     stream = _stream(sequences, batch_size, done * steps_per_epoch, shard)
     Path(folder).mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from augmentation import AUGMENTATION, Augmentation
 from data import check_count, flatten, load_mnist
 from handwriting.pad import DrawingPad
 from handwriting.page import find_digits, in_mnist_form, load_picture, normalise, read_page
-from plotting import plot_page
+from plotting import plot_grid, plot_page, plot_sequence
 from preprocessing import Corruption, DigitSequences, digit_windows, follow_windows
 
 LABELS = np.arange(120, dtype=np.uint8) % 10
@@ -130,6 +130,8 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: read_page(WHITE), "no ink found"),
         (lambda: find_digits(NOISE), " strokes found: this is noise, or print, and no page of dig"),
         (lambda: plot_page(WHITE, np.zeros((0, 4))), "shapes (99, 99) and (0, 4); expected (h, w"),
+        (lambda: plot_sequence(CONTEXT, CONTEXT[0], [1, 2]), "got 2 titles; expected 5, or none"),
+        (lambda: plot_grid(CONTEXT[None], rows="ab"), "got 2 titles; expected 1, or none"),
         (lambda: plot_page(NOISE, NOISE), "(900, 900, 3); expected (h, w, 3) and (k, 4)"),
         (lambda: read_page(WHITE, count="3"), "count is '3'; expected an integer"),
         (lambda: normalise(WHITE), "no ink found"),
@@ -197,6 +199,7 @@ def find(k, content):
 
 
 UP, BLANK, TWICE = sequences(), CONTEXT[0], np.tile(IMAGES, (2, 1, 1))
+SHORT = UP.with_windows([[1, 2]])
 ONCE = {"epochs": 1, "steps_per_epoch": 1}
 FIRST = "call fit_codes(inputs, targets) first"
 
@@ -265,6 +268,7 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.resumable_fit(None, UP, "new", **ONCE | {"epochs": 0}), "epochs is 0; exp"),
         (lambda k: k.resumable_fit(None, UP, "new", **ONCE | {"steps_per_epoch": 0}), "epoch is 0"),
         (lambda k: k.resumable_fit(None, UP, "new", **ONCE, batch_size=0), "batch_size is 0; ex"),
+        (lambda k: k.resumable_fit(k.predictor, SHORT, "new", **ONCE), "the model reads 4 imag"),
         (lambda k: find(k, b"no archive"), "model.keras was not saved by resumable_fit;"),
         (lambda k: find(k, b"PK\5\6" + bytes(18)), "model.keras was not saved by resumable_fit;"),
         (lambda k: find(k, b"PK\5\6" + bytes(16) + b"\1\0" + b"3"), "model.keras was not saved"),
