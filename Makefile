@@ -20,7 +20,7 @@ test: .venv/installed ## run the tests, but for the slow ones
 	$(RUN) pytest -n 2 --dist loadfile -m "not slow"
 
 test-all: .venv/installed ## run the slow tests: notebooks, browser, killing, and the models on JAX
-	$(RUN) pytest -n 2 --dist loadfile -m slow -rs
+	$(RUN) pytest -n 2 --dist worksteal -m slow -rs
 	KERAS_BACKEND=jax $(RUN) pytest -n 2 --dist loadfile -m "not slow" \
 		tests/test_model.py tests/test_training.py tests/test_evaluation.py \
 		tests/test_decoder.py tests/test_sampler.py tests/test_writers.py
