@@ -74,6 +74,7 @@ def test_what_ships_is_small_and_made_by_something():
     drawn = set().union(*map(drawn_by, NOTEBOOKS), {"growth.png", "pad.png"})
     assert drawn == PICTURES and len(PICTURES) <= 35
     assert {f"{name}{n}.png" for name in ("sgd", "rmsprop", "adam") for n in range(6)} < PICTURES
+    assert {"formula_sample_1.png", "formula_sample_2.png"} < PICTURES
     models = list((ROOT / "models").iterdir())
     assert {path.stem for path in models} == MODELS
     assert sum(path.stat().st_size for path in models) < 24_000_000
