@@ -149,6 +149,7 @@ def test_four_digits_arrive_in_python_and_are_continued_and_errors_are_shown(pad
     assert np.mean(read_digits(pad.answers()[12:]) == 4) > 0.7
     images = pad.root.find_elements("css selector", "canvas")
     assert len({image.location["x"] for image in images[::6]}) == 1  # rows are aligned
+    pad.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", pad.root)
     assert pad.root.screenshot(os.environ.get("PAD_PICTURE", str(tmp_path / "pad.png")))
     pad.draw(0, DRAWINGS["1"])
     wait(lambda: pad.status() == "ValueError: too many strokes")
