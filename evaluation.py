@@ -13,7 +13,7 @@ import numpy as np
 
 from classifier import read_digits
 from data import SIDE, flatten, load_mnist
-from model import check_context, check_predictions, generate
+from model import check_length, check_predictions, generate
 from preprocessing import DigitSequences, follow_windows
 
 
@@ -110,7 +110,7 @@ def evaluate(model: keras.Model, test: DigitSequences, n: int = 6_000) -> dict:
     0.9998
     """
     inputs, targets, digits = test.sample(n)
-    check_context(inputs, getattr(model, "input_shape", (None, None))[1])
+    check_length(model, inputs.shape[1])
     predictions = check_predictions(model.predict(inputs, batch_size=1_000, verbose=0), n)
     errors, floors = _errors(predictions, targets), _errors(digit_means()[digits[:, -1]], targets)
     correct = read_digits(predictions) == digits[:, -1]

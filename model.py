@@ -264,6 +264,13 @@ def generate(model: keras.Model, images: ArrayLike, steps: int) -> np.ndarray:
     return chains[0] if single else chains
 
 
+def check_length(model: keras.Model, length: int) -> None:
+    """Raises a `ValueError` where a model reads contexts of another length."""
+    reads = getattr(model, "input_shape", (None, None))[1]
+    if reads not in (None, length):
+        raise ValueError(f"the model reads {reads} images; contexts have {length}")
+
+
 def check_predictions(predictions: np.ndarray, n: int) -> np.ndarray:
     """Checks what a model predicts for `n` contexts, and cuts it off at 0 and 1.
 

@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike
 from data import PIXELS, SIDE, check_count, check_number, flatten
 
 BLOCK = 32  # sequences of a batch drawn from one seed; pixels stay in the processor's cache
-WINDOWS = "expected integers (m, t + 1): contexts of t >= 1 digits and their targets"
 KINDS = ("blank", "noise", "wrong")
 
 
@@ -67,10 +66,7 @@ def follow_windows(windows: ArrayLike, steps: int) -> np.ndarray:
     array([[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]])
     """
     check_count(steps, "steps")
-    windows = np.asarray(windows)
-    if windows.dtype.kind not in "iu" or windows.ndim != 2 or windows.shape[1] < 2:
-        raise ValueError(f"windows are {windows.dtype} {windows.shape}; {WINDOWS}")
-    rows = {tuple(row) for row in windows.tolist()}
+    rows = {tuple(row) for row in _table(windows).tolist()}
     successors = {row[:-1]: row[-1] for row in rows}
     if len(successors) < len(rows):
         raise ValueError(
@@ -89,6 +85,16 @@ def follow_windows(windows: ArrayLike, steps: int) -> np.ndarray:
     if not chains:
         raise ValueError(f"no context in the windows can be followed for {steps} steps")
     return np.array(chains)
+
+
+def _table(windows: ArrayLike) -> np.ndarray:
+    windows = np.asarray(windows)
+    if windows.dtype.kind not in "iu" or windows.ndim != 2 or windows.shape[1] < 2:
+        raise ValueError(
+            f"windows are {windows.dtype} {windows.shape}; "
+            "expected integers (m, t + 1): contexts of t >= 1 digits and their targets"
+        )
+    return windows
 
 
 @dataclass(frozen=True)
@@ -210,9 +216,7 @@ class DigitSequences:
         self.windows = self._checked_windows(windows)
 
     def _checked_windows(self, windows: ArrayLike) -> np.ndarray:
-        windows = np.asarray(windows)
-        if windows.dtype.kind not in "iu" or windows.ndim != 2 or windows.shape[1] < 2:
-            raise ValueError(f"windows are {windows.dtype} {windows.shape}; {WINDOWS}")
+        windows = _table(windows)
         absent = np.setdiff1d(windows, self.labels)
         if not windows.size or absent.size:
             raise ValueError(

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from data import PIXELS, SIDE, check_count
-from model import NextImagePredictor, adapt, make_optimizer, summed_squared_error
+from model import NextImagePredictor, adapt, check_length, make_optimizer, summed_squared_error
 from preprocessing import DigitSequences
 
 
@@ -117,10 +117,7 @@ def resumable_fit(
     """
     check_count(epochs, "epochs")
     check_count(steps_per_epoch, "steps_per_epoch")
-    length = sequences.windows.shape[1] - 1
-    reads = getattr(model, "input_shape", (None, None))[1]
-    if reads not in (None, length):
-        raise ValueError(f"the model reads {reads} images; contexts have {length}")
+    check_length(model, sequences.windows.shape[1] - 1)
     done = epochs_done(folder)
     stream = _stream(sequences, batch_size, done * steps_per_epoch, shard)
     Path(folder).mkdir(parents=True, exist_ok=True)
