@@ -255,7 +255,7 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.evaluate(says(BLANK), UP, n=3), "(28, 28); expected (3, 28, 28) without NaN"),
         (
             lambda k: k.evaluate(k.predictor, UP.with_windows([[1, 2]])),
-            "expected (4, 28, 28) or (n",
+            "reads 4 images; contexts have 1",
         ),
         (lambda k: k.evaluate(says(0), UP, n=0), "n is 0; expected an integer"),
         (lambda k: k.evaluate_chains(says(CONTEXT * np.nan), UP, n=4), "(4, 28, 28) without NaN"),
