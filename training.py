@@ -109,7 +109,7 @@ def resumable_fit(
         ValueError: A number of epochs or steps that is not an integer of at
             least 1; contexts that the model cannot read; as for
             `DigitSequences.batches`; or `folder` has a `model.keras` that this
-            function did not save.
+            function did not save, or saved with other epochs or batches.
 
     Example:
 
@@ -118,7 +118,12 @@ def resumable_fit(
     check_count(epochs, "epochs")
     check_count(steps_per_epoch, "steps_per_epoch")
     check_length(model, sequences.windows.shape[1] - 1)
-    done = epochs_done(folder)
+    done, *sizes = _saved(folder) or (0, steps_per_epoch, batch_size)
+    if sizes != [steps_per_epoch, batch_size]:
+        raise ValueError(
+            f"{folder} has epochs of {sizes[0]} batches of {sizes[1]} sequences, "
+            f"not {steps_per_epoch} of {batch_size}; take another folder"
+        )
     stream = _stream(sequences, batch_size, done * steps_per_epoch, shard)
     Path(folder).mkdir(parents=True, exist_ok=True)
     return model.fit(
@@ -127,7 +132,7 @@ def resumable_fit(
         epochs=epochs,
         initial_epoch=done,
         shuffle=False,  # the stream is random already
-        callbacks=[_Checkpoint(Path(folder), done, sequences.seed), *(callbacks or [])],
+        callbacks=[_Checkpoint(Path(folder), done, batch_size, sequences.seed), *(callbacks or [])],
         **kwargs,
     )
 
@@ -149,13 +154,19 @@ def epochs_done(folder: str | os.PathLike) -> int:
     >>> epochs_done("runs/adam")
     12
     """
+    return (_saved(folder) or [0])[0]
+
+
+def _saved(folder: str | os.PathLike) -> list[int] | None:
+    """Epochs done, batches in each, and sequences in a batch."""
     path = Path(folder) / "model.keras"
     if not path.exists():
-        return 0
+        return None
     try:
         with zipfile.ZipFile(path) as archive:
             archive.getinfo("model.weights.h5")
-            return int(archive.comment)
+            done, steps, size = archive.comment.split()
+            return [int(done), int(steps), int(size)]
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} was not saved by resumable_fit; take another folder") from error
 
@@ -167,10 +178,10 @@ class _Checkpoint(keras.callbacks.Callback):
     killed between the two comes back with one epoch's weights under another's number.
     """
 
-    def __init__(self, folder: Path, done: int, seed: int):
+    def __init__(self, folder: Path, done: int, batch_size: int, seed: int):
         super().__init__()
         self.path, self.unfinished = folder / "model.keras", folder / "unfinished.keras"
-        self.done, self.seed = done, seed
+        self.done, self.batch_size, self.seed = done, batch_size, seed
         self.unfinished.touch()  # a folder that can't be written to is found out before training
 
     def on_train_begin(self, logs=None):
@@ -197,7 +208,8 @@ class _Checkpoint(keras.callbacks.Callback):
         # epoch before as it was.
         self.model.save(self.unfinished)
         with zipfile.ZipFile(self.unfinished, "a") as archive:
-            archive.comment = str(epoch + 1).encode()  # in one file with the model it belongs to
+            # In one file with the model it belongs to.
+            archive.comment = f"{epoch + 1} {self.params['steps']} {self.batch_size}".encode()
         os.replace(self.unfinished, self.path)
 
 

@@ -218,7 +218,13 @@ def _ink(page: np.ndarray, widest: float, cut: bool) -> np.ndarray:
     touches it is a printed line, the table below the page, or a shadow.
     (Serra, 1982: closing; Vincent, 1993: morphological grayscale reconstruction.)
     """
-    sign = -1 if _is_light(_reduced(page, 400), widest) else 1
+    small = np.log(_reduced(page, 400) / 255 + 0.1)
+    dark, light = (
+        np.array([_islands(colour, widest) for colour in np.moveaxis(each, -1, 0)])
+        for each in (small, -small)
+    )
+    sign = 1 if dark.sum() > light.sum() else -1
+    page = page[..., sign * dark >= sign * light]  # red ink is darker than azure, but not in red
     page = sign * ndimage.gaussian_filter(page / np.float32(255), (0.7, 0.7, 0))
     window = max(3, int(widest * min(page.shape[:2])) | 1)
     # Strokes are narrower than the window, so closing fills them and leaves the paper's shades.
@@ -228,17 +234,14 @@ def _ink(page: np.ndarray, widest: float, cut: bool) -> np.ndarray:
     return _filled(level, window, cut) - level
 
 
-def _is_light(page: np.ndarray, widest: float) -> bool:
-    """Is the ink lighter than the paper?"""
-    grey = np.log(page.mean(axis=-1) / 255 + 0.1)
+def _islands(grey: np.ndarray, widest: float) -> float:
+    """How much dark islands stand out."""
     window = max(3, int(widest * min(grey.shape)) | 1)
-    # Paper in the loop of an 8 is a light island as well. But it is gone where the dark ones are
-    # filled, while light ink stays.
-    without_dark, without_light = _filled(grey, window, True), -_filled(-grey, window, True)
-    light = _filled(-without_dark, window, True) + without_dark
-    dark = _filled(without_light, window, True) - without_light
+    # Paper in the loop of a light 8 is a dark island as well. But it is gone where the light ones
+    # are filled, while dark ink stays.
+    grey = -_filled(-grey, window, True)
     # The strongest islands count: the paper between rules is a weak one, but there is much of it.
-    return bool(np.sum(light**12) > np.sum(dark**12))
+    return np.sum((_filled(grey, window, True) - grey) ** 12)
 
 
 def _filled(grey: np.ndarray, window: int, cut: bool) -> np.ndarray:

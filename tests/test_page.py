@@ -76,6 +76,7 @@ def test_large_loops_are_paper_with_thin_pens_and_with_thick_ones(width):
         lambda page: np.pad(page, ((50, 50), (50, 50), (0, 0)), constant_values=70),  # on a table
         lambda page: np.where(np.arange(len(page))[:, None, None] % 40 < 2, page // 5 * 4, page),
         lambda page: page[30:-30, 50:-50],  # cut close
+        lambda page: np.where(page > 127, [130, 190, 240], [220, 40, 40]),  # red on azure
         lambda page: larger(page, 3),
     ],
 )

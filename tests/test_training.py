@@ -74,6 +74,8 @@ def test_a_run_goes_on_where_more_epochs_are_wanted(pairs, tmp_path, stream):
     _, history = fit(pairs, str(folder), 3, loaded, **stream, validation_data=pairs.sample(8)[:2])
     assert history.epoch == [2] and set(history.history) == {"loss", "val_loss"}
     check_weights(loaded, whole)
+    with pytest.raises(ValueError, match="has epochs of 2 batches"):
+        fit(pairs, folder, 4, **stream | {"steps_per_epoch": 3})
 
 
 def test_a_run_that_dies_while_it_saves_keeps_the_epoch_before(pairs, tmp_path, monkeypatch):
