@@ -16,7 +16,6 @@ SHIPPED = Path(__file__).parent / "models" / "digit_classifier.keras"
 BATCH = 128  # images, when it is trained
 
 
-@functools.cache
 def digit_classifier() -> keras.Model:
     """The shipped digit classifier.
 

@@ -113,7 +113,7 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
                 size = sum(member.file_size for member in archive.zip.infolist())
                 if size > MOST_BYTES:
                     raise ValueError(f"it unpacks to {size:,} bytes")
-                return {key: archive[key] for key in keys}
+                return {key: np.asarray(archive[key]) for key in keys}
     except Exception as error:  # zipfile, zlib, struct and NumPy each raise their own kinds
         raise ValueError(f"{path}: not a readable .npz file of plain arrays: {error}") from error
     raise ValueError(f"{path}: lacks {', '.join(missing)}; expected {', '.join(keys)}")

@@ -22,13 +22,13 @@ def summed_squared_error(y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -
     SGD and RMSprop take a hundred times the steps to tell digits apart.
 
     Args:
-        y_true: Targets `(n, 28, 28)` in [0, 1].
+        y_true: Targets `(n, 28, 28)` in [0, 1], or in the shape of the predictions.
         y_pred: Predictions `(n, 28, 28)` in [0, 1].
 
     Returns:
         `(n,)`, one sum for each image.
     """
-    return keras.ops.sum(keras.ops.square(y_true - y_pred), axis=(-2, -1))
+    return keras.ops.sum(keras.ops.square(y_true - y_pred), axis=tuple(range(1, len(y_pred.shape))))
 
 
 def make_optimizer(
@@ -108,6 +108,7 @@ class NextImagePredictor(keras.Sequential):
     ):
         if length is not None:
             check_count(length, "length")
+            length = int(length)  # NumPy's integers, which Keras' layers do not take
         if np.shape(units) != (2,):
             raise ValueError(f"units are {units}; expected two widths")
         for width in units:
@@ -117,8 +118,8 @@ class NextImagePredictor(keras.Sequential):
         super().__init__(
             [
                 keras.Input((length, PIXELS)),
-                keras.layers.LSTM(units[0], return_sequences=True, unroll=unroll),
-                keras.layers.LSTM(units[1], unroll=unroll),
+                keras.layers.LSTM(int(units[0]), return_sequences=True, unroll=unroll),
+                keras.layers.LSTM(int(units[1]), unroll=unroll),
                 keras.layers.Dense(PIXELS, activation="sigmoid"),
                 keras.layers.Reshape((SIDE, SIDE)),
             ],

@@ -85,6 +85,8 @@ def plot_predictions(
     n, length = inputs.shape[:2]
     _check_titles(rows, n)
     count = len(predictions)
+    if any(len(each) != n for each in (targets, *predictions.values())):
+        raise ValueError(f"expected predictions and targets for {n} contexts")
     axes = _new_axes((length + count + 2) * INCHES, n * (INCHES + 0.2), rows=n)
     titles = [""] * (length + 1) + [*predictions, "real"]
     for row, ax in enumerate(axes):

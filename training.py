@@ -100,7 +100,8 @@ def resumable_fit(
         shard: As for `DigitSequences.batches`.
         callbacks: More callbacks, which run after the model is saved. What they
             remember is not kept: a run that `EarlyStopping` ended goes on.
-        **kwargs: As for `keras.Model.fit`, such as `validation_data`.
+        **kwargs: As for `keras.Model.fit`, such as
+            `validation_data=validation.sample(1_000)[:2]`.
 
     Returns:
         The history of the epochs that this call has trained.
@@ -109,7 +110,8 @@ def resumable_fit(
         ValueError: A number of epochs or steps that is not an integer of at
             least 1; contexts that the model cannot read; as for
             `DigitSequences.batches`; or `folder` has a `model.keras` that this
-            function did not save, or saved with other epochs or batches.
+            function did not save, or saved for another network, or with other
+            epochs or batches.
 
     Example:
 
@@ -189,7 +191,12 @@ class _Checkpoint(keras.callbacks.Callback):
             optimizer = self.model.optimizer
             if not optimizer.built:  # its state would have no place to go to
                 optimizer.build(self.model.trainable_variables)
-            self.model.load_weights(self.path)
+            try:
+                self.model.load_weights(self.path)
+            except (ValueError, zipfile.BadZipFile) as error:
+                raise ValueError(
+                    f"{self.path} is damaged or of another network; take another folder"
+                ) from error
 
     def on_epoch_begin(self, epoch, logs=None):
         # Keras saves no random state, such as that of a sampler's noise: each epoch has its own.

@@ -39,11 +39,12 @@ function render({ model, el }) {
   const pad = append("div", el, { class: "pad" });
   append("style", pad).textContent = STYLE;
   const boxRow = append("div", pad, { class: "pad-row" });
-  const count = model.get("count");
-  const boxes = Array.from({ length: count }, (_, number) => makeBox(number));
+  const boxes = [];
+  const first = model.get("strokes").length;
   const buttonRow = append("div", pad, { class: "pad-row" });
   makeButton("Undo", undo);
-  makeButton("Clear", () => send(model.get("strokes").map(() => [])));
+  makeButton("Clear", () => send(Array.from({ length: first }, () => [])));
+  makeButton("More boxes", () => send([...model.get("strokes"), []]));
   const statusLine = append("span", buttonRow, { class: "pad-status", role: "status" });
   const answerRows = append("div", pad, { class: "pad-answers", "aria-live": "polite" });
 
@@ -142,16 +143,20 @@ function render({ model, el }) {
   const drawn = []; // what each box shows: a stroke changes one, and the others stay
 
   function drawBoxes() {
-    model.get("strokes").forEach((box, number) => {
-      if (drawn[number] === box) return;
-      drawn[number] = box;
+    const all = model.get("strokes");
+    while (boxes.length < all.length) boxes.push(makeBox(boxes.length));
+    while (boxes.length > all.length) boxes.pop().remove();
+    all.forEach((box, number) => {
       const svg = boxes[number];
-      svg.replaceChildren();
-      for (const stroke of box) drawStroke(svg, stroke);
+      if (drawn[number] !== box) {
+        svg.replaceChildren();
+        for (const stroke of box) drawStroke(svg, stroke);
+      }
+      drawn[number] = box;
       const strokes = box.length === 1 ? "1 stroke" : `${box.length || "no"} strokes`;
       svg.setAttribute(
         "aria-label",
-        `Box ${number + 1} of ${count}, ${strokes}. Draw a digit; Delete clears, Control Z undoes.`
+        `Box ${number + 1} of ${all.length}, ${strokes}. Draw a digit; Delete clears, Control Z undoes.`
       );
     });
   }

@@ -31,10 +31,10 @@ class DrawingPad(anywidget.AnyWidget):
     stroke back. The size of a drawing does not matter.
 
     Args:
-        count: Number of boxes.
+        count: Number of boxes at first, 4 if nothing is drawn; a button adds more.
         strokes: What is drawn in each box at first: a list of strokes, each a
             list of points `[x, y, width]`, in parts of the box's side, from
-            its top left corner. By default nothing.
+            its top left corner.
 
     Raises:
         ValueError: `count` or `strokes`, now or when set later, are not such.
@@ -49,23 +49,30 @@ class DrawingPad(anywidget.AnyWidget):
     """
 
     _esm = Path(__file__).with_name("pad.js")
-    count = traitlets.Int(4, read_only=True).tag(sync=True)
     strokes = traitlets.Any([]).tag(sync=True)
     answers = traitlets.List().tag(sync=True)
     status = traitlets.Unicode().tag(sync=True)  # a line under the boxes
 
-    def __init__(self, count: int = 4, strokes: Sequence | None = None):
+    def __init__(self, count: int | None = None, strokes: Sequence | None = None):
+        if count is None:
+            count = 4 if strokes is None else len(strokes)
         check_count(count, "count")
         if count > MOST_BOXES:
             raise ValueError(f"count is {count}; expected at most {MOST_BOXES}")
         super().__init__()
         self._function = lambda images: {}  # until `answer` is called
-        self.set_trait("count", count)
-        self.strokes = [[] for _ in range(count)] if strokes is None else strokes
+        self.strokes = [[]] * count if strokes is None else strokes
+        if self.count != count:
+            raise ValueError(f"strokes are those of {self.count} boxes; expected {count}")
 
     def __repr__(self) -> str:
         # All that is left of the boxes where a notebook is not trusted, or its kernel is gone.
         return f"DrawingPad(count={self.count}): trust the notebook and run this cell to draw"
+
+    @property
+    def count(self) -> int:
+        """Number of boxes."""
+        return len(self.strokes)
 
     @property
     def images(self) -> np.ndarray:
@@ -95,8 +102,8 @@ class DrawingPad(anywidget.AnyWidget):
         listed = isinstance(boxes, list | tuple)
         if not listed or not all(isinstance(box, list | tuple) for box in boxes):
             raise ValueError(f"strokes are {boxes!r:.60}; expected a list of strokes for each box")
-        if len(boxes) != self.count:
-            raise ValueError(f"strokes are those of {len(boxes)} boxes; expected {self.count}")
+        if not 0 < len(boxes) <= MOST_BOXES:
+            raise ValueError(f"there are {len(boxes)} boxes; expected 1 to {MOST_BOXES}")
         return [[_checked(stroke) for stroke in box] for box in boxes]
 
     @traitlets.observe("strokes")

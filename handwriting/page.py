@@ -69,7 +69,7 @@ def load_picture(picture: Picture) -> np.ndarray:
     picture = ImageOps.exif_transpose(picture)
     if picture.mode[0] in "IF":  # 16 bits and more, which Pillow would cut off
         values = np.asarray(picture, float)
-        picture = Image.fromarray(_as_bytes(values / max(values.max(), 1)))
+        picture = Image.fromarray(_as_bytes(values / np.clip(values.max(), 1, 1e300)))
     if picture.has_transparency_data:
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture.convert("RGBA"))
@@ -195,9 +195,12 @@ def read_page(picture: Picture, count: int | None = None) -> np.ndarray:
 def _search(picture: Picture) -> tuple[list[tuple], list[tuple]]:
     """What `_digits` finds, with boxes in pixels of the whole picture."""
     page = load_picture(picture)
-    reduced = _reduced(page, LONGEST)
-    scale = np.tile(np.divide(page.shape[:2], reduced.shape[:2]), 2)
-    found = _digits(reduced)
+    searched = _reduced(page, LONGEST)
+    if 4 * max(page.shape[:2]) < LONGEST:  # as small as a row of MNIST's images
+        size = [4 * side for side in page.shape[1::-1]]
+        searched = np.asarray(Image.fromarray(page).resize(size, Image.Resampling.BICUBIC))
+    scale = np.tile(np.divide(page.shape[:2], searched.shape[:2]), 2)
+    found = _digits(searched)
     return tuple([(np.round(box * scale).astype(int), it) for box, it in each] for each in found)
 
 

@@ -1,9 +1,9 @@
 """Does it have to be an LSTM? The networks of networks.py, trained and measured in the same way.
 
-Each is trained on the same number of sequences, and on as many as it gets through in the same
-number of seconds, on two kinds of sequences: corrupted as in main.ipynb, and augmented as well.
+Each is trained on the same number of sequences of two kinds: corrupted as in main.ipynb, and
+augmented as well. For each kind it has the learning rate that is best on validation writers.
 
-python -m studies.architectures [--quick]
+python -m studies.architectures
 
 Speed is measured on all cores, one network after the other, on JAX and on TensorFlow; each network
 keeps the faster one. What a run learns depends on its number of steps alone, so these runs have one
@@ -14,105 +14,79 @@ import functools
 import itertools
 import statistics
 import time
-from functools import partial
 
 import keras
-import numpy as np
 
 from augmentation import AUGMENTATION, Augmentation
-from data import load_mnist
+from data import load_mnist, validation_images
 from evaluation import evaluate, evaluate_chains
 from model import adapt, make_optimizer, summed_squared_error
 from preprocessing import Corruption, DigitSequences, digit_windows
 from studies import report
 from studies.networks import NETWORKS
-from studies.plateau import Watch
 
-BATCH = 256
+BATCH, STEPS, TRIAL_STEPS, SEEDS = 256, 500, 250, 3
 BACKENDS = ("jax", "tensorflow")
-RATES = (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2)
-SIZES = {"steps": 500, "seconds": 10, "trial": 250, "test": 6_000, "chains": 100, "long": 1_000}
-QUICK = {"steps": 20, "seconds": 0.5, "trial": 20, "test": 200, "chains": 10, "long": 20}
+RATES = [1e-3 * 2**power for power in range(6)]
+KINDS = {"plain": {}, "augmented": {"augmentation": AUGMENTATION}}
 FORMS = {
-    "error": "{:.5f}",
     "ratio to floor": "{:.4f}",
     "accuracy": "{:.2%}",
-    "steps on the plateau": "{:.0f}",
-    "chain accuracy, 6 steps": "{:.1%}",
-    "chain accuracy, 1,000 steps": "{:.0%}",
+    "chain accuracy": "{:.1%}",
     "accuracy, one image of four corrupted": "{:.2%}",
     "accuracy, all moved by 4 pixels": "{:.2%}",
-    "accuracy, all moved, trained with augmentation": "{:.2%}",
 }
 
 
 @functools.cache
 def sequences(split: str, seed: int = 1, **changes) -> DigitSequences:
-    """Sequences of training or test images, with 0 following 9."""
-    images, labels = load_mnist()[split == "test"]
+    """Sequences with 0 following 9, of training, validation or test images."""
+    (images, labels), test = load_mnist()
+    rows = validation_images() == (split == "validation")
+    images, labels = test if split == "test" else (images[rows], labels[rows])
     return DigitSequences(images, labels, digit_windows(wrap=True), seed=seed, **changes)
 
 
-def new_model(name: str, train: DigitSequences, steps: int, rate: float, seed: int) -> keras.Model:
+def fitted(name: str, kind: str, rate: float, steps: int, seed: int) -> keras.Model:
+    train = sequences("train", seed, corruption=Corruption(0.3), **KINDS[kind])
     keras.utils.set_random_seed(seed)
     model = NETWORKS[name](4)
     adapt(model, train.mean_target())
     model.compile(make_optimizer("adam", steps, rate), loss=summed_squared_error)
+    model.fit(train.batches(BATCH), steps_per_epoch=steps, shuffle=False, verbose=0)
     return model
 
 
-def fit(model: keras.Model, train: DigitSequences, steps: int, epochs: int = 1, callbacks=()):
-    arguments = {"steps_per_epoch": steps, "epochs": epochs, "callbacks": list(callbacks)}
-    return model.fit(train.batches(BATCH), shuffle=False, verbose=0, **arguments)
-
-
-def speeds(way: str, names: list[str], rounds: int = 5, steps: int = 100) -> dict[str, float]:
+def speeds(way: str, rounds: int = 3, steps: int = 50) -> dict[str, float]:
     """Sequences a second in training, on all cores: the median of rounds in turns."""
+    models = {name: fitted(name, "plain", RATES[0], 2, seed=0) for name in NETWORKS}
     train = sequences("train", seed=0, corruption=Corruption(0.3))
-    models = {name: new_model(name, train, 1_000, RATES[0], seed=0) for name in names}
-    seconds = {name: [] for name in names}
-    for _ in range(1 + rounds):  # the first compiles
+    seconds = {name: [] for name in NETWORKS}
+    for _ in range(rounds):
         for name, model in models.items():
             start = time.perf_counter()
-            fit(model, train, steps)
+            model.fit(train.batches(BATCH), steps_per_epoch=steps, shuffle=False, verbose=0)
             seconds[name].append(time.perf_counter() - start)
-    return {name: BATCH * steps / statistics.median(times[1:]) for name, times in seconds.items()}
+    return {name: BATCH * steps / statistics.median(times) for name, times in seconds.items()}
 
 
-def trial(setting: tuple, steps: int) -> float:
-    """The training loss at the end of a short run, for the choice of the learning rate."""
-    name, rate = setting
-    train = sequences("train", seed=100, corruption=Corruption(0.3))
-    model = new_model(name, train, steps, rate, seed=100)
-    return fit(model, train, steps // 10, epochs=10).history["loss"][-1]
+def trial(setting: tuple) -> float:
+    """The error on validation writers after a short run, for the choice of the learning rate."""
+    name, kind, rate = setting
+    model = fitted(name, kind, rate, TRIAL_STEPS, seed=100)
+    return evaluate(model, sequences("validation", **KINDS[kind]), 2_000)["mse"]
 
 
-def run(setting: tuple, sizes: dict) -> dict:
-    """Trains a network from one seed on each kind of sequences, and measures it."""
-    name, seed, steps, rate = setting
-    every, n = min(10, steps), sizes["test"]
-    test, moved = sequences("test"), sequences("test", augmentation=Augmentation(shift=(4, 4)))
+def run(setting: tuple) -> dict:
+    """Trains a network and measures it on test images."""
+    *how, seed = setting
+    model, test = fitted(*how, STEPS, seed), sequences("test")
     corrupted = sequences("test", corruption=Corruption(1.0))
-
-    def trained(callbacks=(), **changes) -> keras.Model:
-        train = sequences("train", seed, **changes)
-        model = new_model(name, train, steps, rate, seed)
-        fit(model, train, every, steps // every, callbacks)
-        return model
-
-    watch = Watch(test)
-    model = trained([watch], corruption=Corruption(0.3))
-    score = evaluate(model, test, n)
-    six = evaluate_chains(model, test, 6, n=min(n, 1_000))
-    long = evaluate_chains(model, test, sizes["long"], sizes["chains"])
-    measured = [score["mse"], score["ratio"], score["accuracy"], watch.first(0.5).get("steps")]
-    measured += [six["chain_accuracy"], long["chain_accuracy"]]
-    measured += [evaluate(model, spoiled, n)["accuracy"] for spoiled in (corrupted, moved)]
-    model = trained(corruption=Corruption(0.3), augmentation=AUGMENTATION)
-    measured.append(evaluate(model, moved, n)["accuracy"])
-    marks = set(np.geomspace(1, len(watch.looks), 16).round().astype(int).tolist())
-    curve = [(watch.looks[mark - 1]["steps"], watch.looks[mark - 1]["excess"]) for mark in marks]
-    return dict(zip(FORMS, measured, strict=True)) | {"curve": sorted(curve)}
+    moved = sequences("test", augmentation=Augmentation(shift=(4, 4)))
+    score, chains = evaluate(model, test), evaluate_chains(model, test)
+    measured = [score["ratio"], score["accuracy"], chains["chain_accuracy"]]
+    measured += [evaluate(model, spoiled)["accuracy"] for spoiled in (corrupted, moved)]
+    return dict(zip(FORMS, measured, strict=True))
 
 
 def on_their_backends(work, settings: list[tuple], backends: dict[str, str]) -> list:
@@ -120,47 +94,36 @@ def on_their_backends(work, settings: list[tuple], backends: dict[str, str]) -> 
     found = {}
     for backend in BACKENDS:
         own = [setting for setting in settings if backends[setting[0]] == backend]
-        done = report.in_processes(work, own, backend, at_once=len(report.CORES))
+        done = report.in_processes(work, own, len(report.CORES), KERAS_BACKEND=backend)
         found |= dict(zip(own, done, strict=True))
     return [found[setting] for setting in settings]
 
 
 def main() -> None:
-    quick = report.is_quick(__doc__)
-    sizes, names, seeds = SIZES, list(NETWORKS), (0, 1, 2)
-    if quick:
-        sizes, names, seeds = QUICK, names[:2], (0,)
-    found = report.in_turns(partial(speeds, names=names), {name: name for name in BACKENDS}, 1)
-    faster = {name: max(found, key=lambda speed, name=name: speed[name]) for name in names}
-    backends = {name: faster[name]["way"] for name in names}
-    trials = list(itertools.product(names, RATES))
-    losses = on_their_backends(partial(trial, steps=sizes["trial"]), trials, backends)
-    losses = dict(zip(trials, losses, strict=True))
-
-    same_sequences, same_seconds = f"{sizes['steps'] * BATCH:,} sequences", f"{sizes['seconds']} s"
+    found = report.in_turns(speeds, {name: {"KERAS_BACKEND": name} for name in BACKENDS}, 1)
+    faster = {name: max(found, key=lambda speed, name=name: speed[name]) for name in NETWORKS}
+    backends = {name: faster[name]["way"] for name in NETWORKS}
+    trials = list(itertools.product(NETWORKS, KINDS, RATES))
+    errors = dict(zip(trials, on_their_backends(trial, trials, backends), strict=True))
+    best = {
+        (name, kind): min(RATES, key=lambda rate, name=name, kind=kind: errors[name, kind, rate])
+        for name, kind in itertools.product(NETWORKS, KINDS)
+    }
     rows, settings = [], []
-    for budget, name in itertools.product((same_sequences, same_seconds), names):
-        speed, steps = faster[name][name], sizes["steps"]
-        if budget == same_seconds:
-            steps = max(10, int(round(sizes["seconds"] * speed / BATCH, -1)))
-        row = {
-            "budget": budget,
-            "network": name,
-            "parameters": f"{NETWORKS[name](4).count_params():,}",
-            "sequences a second": f"{speed:,.0f}",
-            "rate": min(RATES, key=lambda rate, name=name: losses[name, rate]),
-            "batches": f"{steps:,}",
-        }
-        rows += [row] * len(seeds)
-        settings += [(name, seed, steps, row["rate"]) for seed in seeds]
-    found = on_their_backends(partial(run, sizes=sizes), settings, backends)
+    for name, kind, seed in itertools.product(NETWORKS, KINDS, range(SEEDS)):
+        row = {"network": name, "trained on": kind, "parameters": NETWORKS[name](4).count_params()}
+        row |= {"sequences a second": f"{faster[name][name]:,.0f}", "rate": f"{best[name, kind]:g}"}
+        rows.append(row)
+        settings.append((name, kind, best[name, kind], seed))
+    found = on_their_backends(run, settings, backends)
     runs = [row | measured for row, measured in zip(rows, found, strict=True)]
     notes = (
-        f"Each was trained on {same_sequences}, or on what it gets through in {same_seconds} on "
-        f"all cores, in batches of {BATCH}, with Adam at the best of five learning rates, on JAX "
-        "or TensorFlow, whichever is faster for it. Medians and ranges of three seeds."
+        f"Each was trained on {STEPS} batches of {BATCH} sequences, with Adam, on JAX or "
+        f"TensorFlow, whichever is faster for it. Of {len(RATES)} learning rates, it has the one "
+        f"with the smallest error on validation writers after {TRIAL_STEPS} batches of its kind. "
+        "Medians and ranges of three seeds. Chains have six steps."
     )
-    report.save("architectures", runs, list(rows[0]), FORMS, notes, quick)
+    report.save("architectures", runs, list(rows[0]), FORMS, notes)
 
 
 if __name__ == "__main__":

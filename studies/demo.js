@@ -192,7 +192,7 @@ function* continued([w1, u1, b1, w2, u2, b2, w3, b3], context) {
 }
 
 // The pad's `model`, which in a notebook is half of a widget.
-const values = { count: COUNT, strokes: Array(COUNT).fill([]), answers: [], status: "" };
+const values = { strokes: Array(COUNT).fill([]), answers: [], status: "" };
 const observers = {};
 const model = {
   get: (name) => values[name],
@@ -211,11 +211,11 @@ async function answer() {
   const { strokes } = values;
   const full = strokes.filter((box) => box.length);
   for (const box of full) if (!images.has(box)) images.set(box, inMnistForm(box));
-  const empty = COUNT - full.length;
+  const empty = strokes.length - full.length;
   model.set("answers", []);
-  model.set("status", empty % COUNT ? `empty boxes: ${empty}` : "");
+  model.set("status", empty && full.length ? `empty boxes: ${empty}` : "");
   if (empty) return;
-  const context = strokes.map((box) => Float64Array.from(images.get(box), (ink) => ink / 255));
+  const context = strokes.slice(-COUNT).map((box) => Float64Array.from(images.get(box), (ink) => ink / 255));
   const chains = networks.map(({ weights }) => continued(weights, context));
   const rows = networks.map(({ title }) => ({ title, images: [] }));
   let drawn = start;

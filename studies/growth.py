@@ -1,6 +1,6 @@
 """Do time and memory grow? Building, training and generating 1,000 to 10,000,000 sequences.
 
-python -m studies.growth [--quick]
+python -m studies.growth
 
 All are streamed in batches of 1,000, each size in a process of its own. The predictor is a tiny
 one, `units=(8, 8)`, to keep the largest size to minutes.
@@ -71,14 +71,13 @@ def plot(path: str | PathLike) -> None:
 
 
 if __name__ == "__main__":
-    quick = report.is_quick(__doc__)
     runs = []
-    for size in [10**power for power in range(3, 5 if quick else 8)]:
-        rounds = 1 if quick or size >= 10**6 else 3
-        runs += report.in_turns(measure, {f"{work} {size:,}": "" for work in WORKS}, rounds)
+    for size in [10**power for power in range(3, 8)]:
+        rounds = 1 if size >= 10**6 else 3
+        runs += report.in_turns(measure, {f"{work} {size:,}": {} for work in WORKS}, rounds)
     forms = {"seconds": "{:,.3g}", "peak memory, MB": "{:,.0f}"}
     notes = (
         "Medians and ranges of three alternating rounds; a million and more ran once. Chains have "
         "six steps. Memory includes Python, the images and, but for building, Keras."
     )
-    report.save("growth", runs, ["sequences", "work"], forms, notes, quick)
+    report.save("growth", runs, ["sequences", "work"], forms, notes)

@@ -1,6 +1,6 @@
 """Does it read pages? Drawn ones by kind, or those of a folder with `labels.csv` (file, digits).
 
-python -m studies.pages [--quick] [--folder FOLDER]
+python -m studies.pages [--folder FOLDER]
 """
 
 import argparse
@@ -81,7 +81,6 @@ def run(kind: str, picture, text: str, model: keras.Model) -> dict:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a short look, which only prints")
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
     model = keras.saving.load_model(report.ROOT / "models" / "next_image.keras")
@@ -92,7 +91,7 @@ if __name__ == "__main__":
             ]
         runs = [run("strangers'", *page, model) for page in labelled]
     else:
-        seeds, test = range(100, 103 if options.quick else 130), load_mnist()[1]
+        seeds, test = range(100, 130), load_mnist()[1]
         runs = [
             run(f"{ink}, {paper}", *drawn(*test, ink, paper, seed), model)
             for ink, paper, seed in itertools.product(INKS, PAPERS, seeds)
@@ -105,4 +104,4 @@ if __name__ == "__main__":
             each |= totals
     notes = "Fours: ascending digits in a row; continued: those after which the next one is shown."
     name = "pages_strangers" if options.folder else "pages"
-    report.save(name, runs, by, {"seconds": "{:.2f}"}, notes, options.quick)
+    report.save(name, runs, by, {"seconds": "{:.2f}"}, notes)

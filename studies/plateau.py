@@ -4,21 +4,19 @@ Three optimizers, five recipes and two sizes of batch, three seeds each, on fres
 long until half and until 99 % of the answers show the right digit. And causes, each of which states
 a prediction that could have failed.
 
-KERAS_BACKEND=jax python -m studies.plateau [--quick]
+KERAS_BACKEND=jax python -m studies.plateau
 """
 
 import itertools
 import math
 import time
 from collections.abc import Iterator
-from functools import partial
 
 import keras
 import numpy as np
 
 from classifier import read_digits
 from data import load_mnist
-from evaluation import digit_means
 from model import NextImagePredictor, make_optimizer, summed_squared_error
 from preprocessing import DigitSequences
 from studies import report
@@ -54,10 +52,8 @@ class Watch(keras.callbacks.Callback):
         self.steps += self.params["steps"]
         answers = np.asarray(self.model.predict_on_batch(self.inputs))
         accuracy = float((read_digits(answers) == self.digits).mean())
-        # What the floor leaves out is chance: how other images of the digit differ from its mean.
-        excess = float(np.square(answers - digit_means()[self.digits]).mean())
         look = {"steps": self.steps, "seconds": self.seconds, "accuracy": accuracy}
-        self.looks.append(look | {"excess": excess})
+        self.looks.append(look)
         late = self.seconds > self.limit and len(self.looks) > 1
         self.model.stop_training = accuracy >= self.enough or late
 
@@ -79,7 +75,7 @@ def train(model: keras.Model, stream: Iterator, longest: int) -> Watch:
     """Trains until 99 % of the answers are right, but `longest` steps at most."""
     watch = Watch(DigitSequences(*load_mnist()[1], seed=1), enough=0.99)
     # A look every ten steps at first, every fifty later.
-    for every, until in ((10, min(200, longest)), (50, longest)):
+    for every, until in ((10, 200), (50, longest)):
         epochs = (until - watch.steps) // every
         if epochs and not watch.first(0.99):
             arguments = {"epochs": epochs, "callbacks": [watch], "shuffle": False, "verbose": 0}
@@ -87,7 +83,7 @@ def train(model: keras.Model, stream: Iterator, longest: int) -> Watch:
     return watch
 
 
-def run(setting: tuple, longest: dict) -> dict:
+def run(setting: tuple) -> dict:
     optimizer, recipe, batch, seed = setting
     tuned, start, summed = RECIPES[recipe]
     sequences = DigitSequences(*load_mnist()[0], seed=seed)
@@ -97,17 +93,17 @@ def run(setting: tuple, longest: dict) -> dict:
         sequences.mean_target() if start else None,
         summed_squared_error if summed else "mse",
     )
-    watch = train(model, sequences.batches(batch), longest[batch])
+    watch = train(model, sequences.batches(batch), LONGEST[batch])
     looks = watch.first(0.5), watch.first(0.99)
     found = [look.get(what) for look in looks for what in ("steps", "seconds")]
-    named = {"optimizer": optimizer, "recipe": recipe, "batch": batch, "longest": longest[batch]}
+    named = {"optimizer": optimizer, "recipe": recipe, "batch": batch, "longest": LONGEST[batch]}
     return named | dict(zip(FORMS, [*found, watch.looks[-1]["accuracy"]], strict=True))
 
 
-def experiments(seed: int, longest: int) -> dict:
+def experiments(seed: int) -> dict:
     """What the grid does not say, in batches of 32 under the averaged loss."""
     sequences = DigitSequences(*load_mnist()[0], seed=seed)
-    mean = sequences.mean_target()
+    longest, mean = LONGEST[256], sequences.mean_target()
     inputs, targets, _ = DigitSequences(*load_mnist()[1], seed=1).sample(600)
     sgd, rmsprop, adam = keras.optimizers.SGD, keras.optimizers.RMSprop, keras.optimizers.Adam
 
@@ -122,7 +118,7 @@ def experiments(seed: int, longest: int) -> dict:
         return float(np.square(targets - answers).mean() / np.square(targets - mean).mean())
 
     plain, old = new_model("adam", seed), new_model("adam", seed, mean)
-    at_300 = error(plain, min(300, longest))
+    at_300 = error(plain, 300)
     old.set_weights(plain.get_weights()[:6] + old.get_weights()[6:])
     forgetful = half(new_model(adam(1e-3, beta_2=0.9), seed))
     return {
@@ -136,23 +132,21 @@ def experiments(seed: int, longest: int) -> dict:
 
 
 def main() -> None:
-    quick = report.is_quick(__doc__)
-    longest = {batch: 100 if quick else most for batch, most in LONGEST.items()}
-    settings = list(itertools.product(("sgd", "rmsprop", "adam"), RECIPES, longest, SEEDS))
+    settings = list(itertools.product(("sgd", "rmsprop", "adam"), RECIPES, LONGEST, SEEDS))
     at_once = len(report.CORES)
-    runs = report.in_processes(partial(run, longest=longest), settings, at_once=at_once)
+    runs = report.in_processes(run, settings, at_once=at_once)
     notes = (
         "Medians and ranges of three seeds; *never*: not before the run ended. A look every ten "
         "steps up to 200, then every fifty; a run ends when 99 % of 600 test sequences are "
-        f"answered right, or after {longest[32]:,} steps of 32 or {longest[256]:,} of 256. Seconds "
+        f"answered right, or after {LONGEST[32]:,} steps of 32 or {LONGEST[256]:,} of 256. Seconds "
         "are those of one core, compiling included. *Plain Keras* is the averaged loss and Keras' "
         "default optimizer of that name; *tuned* is `make_optimizer` without a schedule, for "
         "RMSprop Keras' own settings; *start* is `adapt`; *sum* is `summed_squared_error`."
     )
-    report.save("plateau", runs, ["optimizer", "recipe", "batch"], FORMS, notes, quick)
+    report.save("plateau", runs, ["optimizer", "recipe", "batch"], FORMS, notes)
 
-    most = longest[256]
-    found = report.in_processes(partial(experiments, longest=most), SEEDS, at_once=at_once)
+    most = LONGEST[256]
+    found = report.in_processes(experiments, SEEDS, at_once=at_once)
     half = dict(zip(settings, (run["steps to 50 %"] or math.inf for run in runs), strict=True))
     for seed, values in zip(SEEDS, found, strict=True):
         rates = itertools.product(("plain Keras", "tuned optimizer"), LONGEST)
@@ -196,7 +190,7 @@ def main() -> None:
         "mean image. The first three lines are read off the grid. The others are in batches of 32, "
         "under the averaged loss and Keras' default optimizers, unless something else is said."
     )
-    report.save("plateau_causes", rows, list(rows[0]), {}, notes, quick)
+    report.save("plateau_causes", rows, list(rows[0]), {}, notes)
 
 
 if __name__ == "__main__":

@@ -86,31 +86,51 @@ def predictor(**changes) -> keras.Model:
     return train_predictor(DigitSequences(*load_mnist()[0], **changes), steps=3_000)
 
 
-def writer() -> keras.Model:
+def by_writers() -> tuple[np.ndarray, ...]:
+    """Images, labels and writers, without those held out for validation."""
     rows = ~validation_images()
-    return train_on_writers(*(each[rows] for each in (*load_mnist()[0], load_writers()[0])))
+    return tuple(each[rows] for each in (*load_mnist()[0], load_writers()[0]))
 
 
-def sampler(epochs: int = 82) -> keras.Model:
-    train = DigitSequences(*load_mnist()[0], seed=0)
+def sampler(
+    predictor: str, sequences: DigitSequences, epochs: int, rate: float, start: str = ""
+) -> keras.Model:
+    def load(name: str) -> keras.Model:
+        return keras.saving.load_model(ROOT / "models" / f"{name}.keras")
+
     keras.utils.set_random_seed(0)
-    model = NextImageSampler(keras.saving.load_model(ROOT / "models" / "next_image.keras"))
-    model.fit_codes(*train.sample(30_000)[:2])
+    model = NextImageSampler(load(predictor))
+    model.fit_codes(*sequences.sample(30_000)[:2])
+    if start:  # goes on from another one, whose decoder is ready
+        for part in ("projection", "velocity", "decoder"):
+            getattr(model, part).set_weights(getattr(load(start), part).get_weights())
+        model.decoder.trainable = False
     # The encoder does not change: it reads each sequence once, before the first epoch.
-    batches = itertools.islice(train.batches(1_000), 240)
+    batches = itertools.islice(sequences.batches(1_000), 240)
     parts = [(model.predict_on_batch(inputs), targets) for inputs, targets in batches]
     states, targets = (np.concatenate(part) for part in zip(*parts, strict=True))
-    model.compile(make_optimizer("adam", epochs * len(states) // 500, learning_rate=0.002))
+    model.compile(make_optimizer("adam", epochs * len(states) // 500, learning_rate=rate))
     model.fit(states, targets, batch_size=500, epochs=epochs, verbose=2)
     return model
+
+
+def writer_sampler() -> keras.Model:
+    images, labels, writers = by_writers()
+    sequences = DigitSequences(images, labels, digit_windows(wrap=True), pairing=writers, seed=0)
+    return sampler("writer", sequences, epochs=25, rate=0.0015, start="sampler")
 
 
 MODELS = {  # how to train it, on which backend, and the bits of its weights
     "digit_classifier": (lambda: train_classifier(*load_mnist()[0]), "tensorflow", 10),
     "next_image": (predictor, "tensorflow", 10),
     "endless": (lambda: predictor(windows=digit_windows(wrap=True)), "tensorflow", 10),
-    "writer": (writer, "jax", 10),
-    "sampler": (sampler, "jax", 7),
+    "writer": (lambda: train_on_writers(*by_writers()), "jax", 10),
+    "sampler": (
+        lambda: sampler("next_image", DigitSequences(*load_mnist()[0], seed=0), 82, 0.002),
+        "jax",
+        7,
+    ),
+    "writer_sampler": (writer_sampler, "jax", 7),
 }
 
 
@@ -149,7 +169,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"no {', '.join(unknown)}; there are {', '.join(files)}")
     for path in (ROOT / file for file in files if {file, Path(file).stem} & set(names or files)):
         if path.suffix == ".keras":
-            in_processes(release_model, [path], backend=MODELS[path.stem][1])
+            in_processes(release_model, [path], KERAS_BACKEND=MODELS[path.stem][1])
         elif path.suffix == ".ipynb":
             release_notebook(path)
         elif path.stem == "growth":

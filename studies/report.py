@@ -1,6 +1,5 @@
 """What the studies share: work in other processes, medians with ranges, saved tables."""
 
-import argparse
 import datetime
 import json
 import multiprocessing
@@ -21,22 +20,15 @@ RESULTS = ROOT / "studies" / "results"
 CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count())
 
 
-def is_quick(doc: str) -> bool:
-    """Reads a study's command line, on which `--quick` is a short look."""
-    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a short look, which only prints")
-    return parser.parse_args().quick
-
-
-def in_processes(work: Callable, settings: Sequence, backend="", at_once=1) -> list:
-    """Calls a function with each setting, in so many other processes, which may have another Keras
-    backend. Of several processes at once, each has one core (on Linux)."""
+def in_processes(work: Callable, settings: Sequence, at_once=1, **environment: str) -> list:
+    """Calls a function with each setting, in so many other processes, with these variables. Of
+    several processes at once, each has one core (on Linux)."""
     context = multiprocessing.get_context("spawn")
     cores = context.Queue()
     for core in CORES:
         cores.put({core} if at_once > 1 else CORES)
     with (
-        patch.dict(os.environ, {"KERAS_BACKEND": backend} if backend else {}),
+        patch.dict(os.environ, environment),
         ProcessPoolExecutor(at_once, context, initializer=_pin, initargs=(cores,)) as pool,
     ):
         return list(pool.map(work, settings))
@@ -47,11 +39,11 @@ def _pin(cores: multiprocessing.Queue) -> None:
         os.sched_setaffinity(0, cores.get())
 
 
-def in_turns(work: Callable[[str], dict], ways: dict[str, str], rounds: int) -> list[dict]:
-    """Measures each way, with its backend, in a process of its own, round after round: what slows
+def in_turns(work: Callable[[str], dict], ways: dict[str, dict], rounds: int) -> list[dict]:
+    """Measures each way, with its variables, in a process of its own, round after round: what slows
     the machine down for a while slows all of them."""
     turns = [*ways.items()] * rounds
-    return [in_processes(work, [way], backend)[0] | {"way": way} for way, backend in turns]
+    return [in_processes(work, [way], **own)[0] | {"way": way} for way, own in turns]
 
 
 def spread(values: Iterable[float | None], form: str = "{}", never: str = "never") -> str:
@@ -100,8 +92,8 @@ def machine() -> dict:
     }
 
 
-def save(name: str, runs: list[dict], by: Sequence[str], forms: dict, notes: str, quick: bool):
-    """Prints the summary of runs and, unless it is from a quick look, saves it in `results/`."""
+def save(name: str, runs: list[dict], by: Sequence[str], forms: dict, notes: str) -> None:
+    """Prints the summary of runs, and saves it in `results/`."""
     rows, about = summary(runs, by, forms), machine()
     script = name.partition("_")[0]  # plateau.py also saves plateau_causes
     command = f"KERAS_BACKEND={about['backend']} python -m studies.{script}"
@@ -110,7 +102,6 @@ def save(name: str, runs: list[dict], by: Sequence[str], forms: dict, notes: str
     table = "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
     text = f"{table}\n\n{notes}\n\n{origin}\n"
     print(text, flush=True)
-    if not quick:
-        (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
-        results = {"machine": about, "command": command, "rows": rows, "runs": runs}
-        (RESULTS / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
+    (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
+    results = {"machine": about, "command": command, "rows": rows, "runs": runs}
+    (RESULTS / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")

@@ -1,9 +1,13 @@
 """Whose hand is it? Two models that read how somebody writes: in closed form, and by training."""
 
+import itertools
+
 import keras
 import numpy as np
+from scipy.stats import multivariate_normal
 
 from augmentation import AUGMENTATION, Augmentation
+from classifier import read_digits
 from data import PIXELS, SIDE, flatten
 from model import NextImagePredictor, make_optimizer, summed_squared_error
 from preprocessing import DigitSequences, digit_windows
@@ -71,6 +75,29 @@ class LinearModel:
         """The next images `(n, 28, 28)`, given contexts `(n, t, 784)` and all digits `(n, t + 1)`,
         the target's last: it is told what a network has to read."""
         answers = np.empty((len(context), PIXELS), np.float32)
+        for rows, target, scores, weights, _ in self._windows(context, digits):
+            answers[rows] = self.means[target] + scores @ weights @ self.axes[target].T
+        return answers.clip(0, 1).reshape(-1, SIDE, SIDE)
+
+    def same_writer(self, context: np.ndarray, digits: np.ndarray, images: np.ndarray):
+        """How much more likely each image `(n, 28, 28)` is by the writer of its context than by
+        somebody else: the logarithm of the ratio `(n,)`.
+
+        Reference:
+            Ioffe, 2006: Probabilistic linear discriminant analysis.
+        """
+        answers = np.empty(len(context))
+        for rows, target, scores, weights, explained in self._windows(context, digits):
+            image = (flatten(images[rows]) - self.means[target]) @ self.axes[target]
+            anybody = self.shared[target, target] + self.chance[target]
+            answers[rows] = multivariate_normal(cov=anybody - explained).logpdf(
+                image - scores @ weights
+            ) - multivariate_normal(cov=anybody).logpdf(image)
+        return answers
+
+    def _windows(self, context: np.ndarray, digits: np.ndarray):
+        """For each window of digits: its rows, its target, their scores `(n, t c)`, the weights of
+        the best linear prediction `(t c, c)`, and the covariance that it explains `(c, c)`."""
         for window in np.unique(digits, axis=0):
             rows, (*seen, target) = (digits == window).all(axis=1), window
             centred = (context[rows] - self.means[seen]).swapaxes(0, 1)  # (t, n, 784)
@@ -79,9 +106,93 @@ class LinearModel:
             covariance[range(len(seen)), range(len(seen))] += self.chance[seen]
             size = scores.shape[1]
             covariance = covariance.transpose(0, 2, 1, 3).reshape(size, size)
-            weights = np.linalg.solve(covariance, self.shared[seen, target].reshape(size, -1))
-            answers[rows] = self.means[target] + scores @ weights @ self.axes[target].T
-        return answers.clip(0, 1).reshape(-1, SIDE, SIDE)
+            with_target = self.shared[seen, target].reshape(size, -1)
+            weights = np.linalg.solve(covariance, with_target)
+            yield rows, target, scores, weights, with_target.T @ weights
+
+
+def predict_in_hand(network: keras.Model, linear: LinearModel, images: np.ndarray) -> np.ndarray:
+    """The next image of somebody who has written any number of digits that count upward.
+
+    The mean of two answers: a network's, which reads the last four images, and the linear
+    model's, which reads all, and has the more weight the more there are.
+
+    Args:
+        network: A predictor, such as `models/writer.keras`.
+        linear: The linear model; the classifier tells it which digits the images show.
+        images: `(t, 28, 28)`, at least four.
+
+    Returns:
+        `float32 (28, 28)` in [0, 1].
+    """
+    context, places = flatten(images)[None], np.arange(len(images) + 1)
+    first = np.bincount((read_digits(images) - places[:-1]) % 10).argmax()
+    answers = (
+        network.predict_next(images[-4:]),
+        linear.predict(context, (first + places)[None] % 10)[0],
+    )
+    return np.average(answers, axis=0, weights=(4, len(images)))
+
+
+def by_strangers(digits: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """For each image, another of the same digit: the next one, nearly always by somebody else."""
+    others = np.empty_like(images)
+    for digit in np.unique(digits):
+        rows = np.flatnonzero(digits == digit)
+        others[rows] = images[np.roll(rows, 1)]
+    return others
+
+
+def train_verifier(sequences: DigitSequences, steps: int = 1_500) -> keras.Model:
+    """Trains a network that tells whether an image is by the writer of four others.
+
+    It knows nobody by name: it compares. Sets Keras' global seeds.
+
+    Args:
+        sequences: Of training writers, each by one of them.
+        steps: Batches of 128 sequences, each with its next image and a stranger's.
+
+    Returns:
+        A model from contexts `(n, 4, 784)` and images `(n, 28, 28)` to logits
+        `(n, 1)`: positive for the same writer.
+
+    Reference:
+        Bromley et al., 1993: Signature verification using a Siamese time
+        delay neural network.
+    """
+    keras.utils.set_random_seed(0)
+    layers, ops = keras.layers, keras.ops
+    encoder = keras.Sequential(
+        [
+            layers.Reshape((SIDE, SIDE, 1)),
+            layers.Conv2D(16, 5, 2, activation="relu"),
+            layers.Conv2D(32, 3, 2, activation="relu"),
+            layers.Flatten(),
+            layers.Dense(128, "relu"),
+            layers.Dropout(0.3),
+            layers.Dense(64),
+        ]
+    )
+    context, image = keras.Input((4, PIXELS)), keras.Input((SIDE, SIDE))
+    hand = ops.mean(layers.TimeDistributed(encoder)(context), axis=1)
+    other = encoder(layers.Flatten()(image))
+    pair = ops.concatenate([hand, other, hand * other, ops.abs(hand - other)], axis=-1)
+    verifier = keras.Model([context, image], layers.Dense(1)(layers.Dense(64, "relu")(pair)))
+
+    def batches():
+        for number in itertools.count(1):
+            digits, indices = sequences.draw(128, number)
+            images = flatten(sequences.images[indices])
+            strangers = by_strangers(digits[:, -1], images[:, -1])
+            both = np.concatenate([images[:, -1], strangers]).reshape(-1, SIDE, SIDE)
+            yield (np.concatenate([images[:, :-1]] * 2), both), np.repeat([[1.0], [0.0]], 128, 0)
+
+    verifier.compile(
+        make_optimizer("adam", steps, learning_rate=1e-3),
+        loss=keras.losses.BinaryCrossentropy(from_logits=True),
+    )
+    verifier.fit(batches(), steps_per_epoch=steps, shuffle=False, verbose=0)
+    return verifier
 
 
 def train_on_writers(

@@ -24,7 +24,7 @@ def predictions(images):
 def test_a_model_predicts_the_same_whichever_backend_saved_and_whichever_loads_it(backend, test):
     pytest.importorskip(backend)
     images = test.images[test.draw(6)[1][:, :4]]
-    ((chain, drawn),) = in_processes(predictions, [images], backend)
+    ((chain, drawn),) = in_processes(predictions, [images], KERAS_BACKEND=backend)
     own_chain, own_drawn = predictions(images)
     np.testing.assert_allclose(chain, own_chain, atol=1e-5)
     # Levels of grey are drawn: a rounding error in the probabilities may change one.

@@ -14,7 +14,7 @@ from augmentation import AUGMENTATION, Augmentation
 from data import check_count, flatten, load_mnist
 from handwriting.pad import DrawingPad
 from handwriting.page import find_digits, in_mnist_form, load_picture, normalise, read_page
-from plotting import plot_grid, plot_page, plot_sequence
+from plotting import plot_grid, plot_page, plot_predictions, plot_sequence
 from preprocessing import Corruption, DigitSequences, digit_windows, follow_windows
 
 LABELS = np.arange(120, dtype=np.uint8) % 10
@@ -131,6 +131,7 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: find_digits(NOISE), " strokes found: this is noise, or print, and no page of dig"),
         (lambda: plot_page(WHITE, np.zeros((0, 4))), "shapes (99, 99) and (0, 4); expected (h, w"),
         (lambda: plot_sequence(CONTEXT, CONTEXT[0], [1, 2]), "got 2 titles; expected 5, or none"),
+        (lambda: plot_predictions(CONTEXT[None], CONTEXT, CONTEXT), "targets for 1 contexts"),
         (lambda: plot_grid(CONTEXT[None], rows="ab"), "got 2 titles; expected 1, or none"),
         (lambda: plot_page(NOISE, NOISE), "(900, 900, 3); expected (h, w, 3) and (k, 4)"),
         (lambda: read_page(WHITE, count="3"), "count is '3'; expected an integer"),
@@ -149,7 +150,8 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: load_picture(b"no picture"), "the file: not a picture that can be read"),
         (lambda: load_picture(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"), "not a pict"),
         (lambda: DrawingPad(count=0), "count is 0; expected an integer"),
-        (lambda: DrawingPad(1, []), "strokes are those of 0 boxes; expected 1"),
+        (lambda: DrawingPad(2, [[DOT]]), "strokes are those of 1 boxes; expected 2"),
+        (lambda: DrawingPad(1, []), "there are 0 boxes; expected 1 to 100"),
         (lambda: DrawingPad(10**6), "count is 1000000; expected at most 100"),
         (lambda: DrawingPad(1, 5), "strokes are 5; expected a list of strokes for each box"),
         (
@@ -298,9 +300,8 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.diversity(*[IMAGES] * 3, LABELS), "the real images of digit 0 do not"),
         (lambda k: k.sharpness(IMAGES, IMAGES), "there are no images, or only blank real ones"),
         (lambda k: k.two_sample_accuracy(IMAGES, IMAGES[1:]), "120 images and 119 real ones; expe"),
-        (lambda k: k.pixel_accuracy(IMAGES[:1], IMAGES[:1]), "1 images and 1 real ones; expect"),
+        (lambda k: k.two_sample_accuracy(IMAGES[:7], IMAGES[:7]), "7 images and 7 real ones; exp"),
         (lambda k: k.two_sample_accuracy(IMAGES, IMAGES, seeds=0), "seeds is 0; expected an int"),
-        (lambda k: k.two_sample_accuracy(IMAGES, IMAGES, epochs=0), "epochs is 0; expected an int"),
     ],
 )
 def test_what_models_measures_and_training_cannot_use_is_refused(

@@ -102,10 +102,10 @@ class Pad:
     def __init__(self, browser):
         self.browser, self.root = browser, browser.find_element("css selector", ".pad")
         self.boxes = self.root.find_elements("css selector", "svg")
-        self.undo, clear = self.root.find_elements("css selector", "button")
+        self.undo, clear, self.more = self.root.find_elements("css selector", "button")
         browser.execute_script("arguments[0].scrollIntoView()", self.root)
         clear.click()
-        wait(lambda: not any(self.strokes()) and not len(self.answers()) and not self.status())
+        wait(lambda: self.strokes() == 4 * [0] and not len(self.answers()) and not self.status())
 
     def draw(self, box, strokes, kind="mouse"):
         for stroke in strokes:
@@ -119,6 +119,7 @@ class Pad:
 
     def strokes(self):
         """Number of strokes in each box, as a screen reader says it."""
+        self.boxes = self.root.find_elements("css selector", "svg")
         said = [box.get_attribute("aria-label").split()[4] for box in self.boxes]
         return [0 if number == "no" else int(number) for number in said]
 
@@ -166,6 +167,10 @@ def test_every_pointer_draws_and_undo_takes_back_the_last_stroke_wherever_it_was
     ActionChains(browser).double_click(pad.boxes[2]).perform()
     wait(lambda: pad.strokes() == [0, 0, 2, 0])
     assert browser.execute_script("return String(window.getSelection())") == ""
+    pad.more.click()
+    wait(lambda: pad.strokes() == [0, 0, 2, 0, 0])
+    pad.draw(4, DRAWINGS["1"])
+    wait(lambda: pad.strokes() == [0, 0, 2, 0, 1])
 
 
 def test_keys_act_on_boxes_and_never_on_the_cell(browser, pad):

@@ -100,8 +100,12 @@ def test_what_a_person_draws_goes_on_at_once(browser, pad):
 
 
 def test_keys_do_and_labels_say_it(browser, pad):
-    browser.find_element("id", "hand").send_keys(Keys.ENTER)
+    pad.more.click()
+    browser.execute_script(DRAW, [HANDS[0][digit] for digit in "34567"])
     wait(lambda: len(pad.answers()) == 12)
+    assert read_digits(pad.answers()[:2]).tolist() == [8, 9]
+    browser.find_element("id", "hand").send_keys(Keys.ENTER)
+    wait(lambda: len(pad.strokes()) == 4 and len(pad.answers()) == 12)
     names = [each.accessible_name for each in pad.root.find_elements("css selector", "canvas")]
     assert names[5:7] == ["everybody, image 6", "your hand, image 1"]
     browser.switch_to.active_element.send_keys(Keys.TAB)

@@ -8,10 +8,10 @@ ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ["main.ipynb", *sorted(f"studies/{path.name}" for path in ROOT.glob("studies/*.ipynb"))]
 # Small sizes: they show that every cell runs, not that the results are good.
 SMALL = {"epochs": 2, "steps_per_epoch": 3, "retrain_steps": 3, "steps": 4, "any_steps": 3}
-SMALL |= {"batch_size": 32, "decoder_epochs": 1, "seeds": 1, "draws": 2, "chain_sets": 1}
+SMALL |= {"batch_size": 32, "seeds": 1, "draws": 2, "chain_sets": 1}
 SMALL |= {"test_sequences": 120, "corrupted_sequences": 60, "test_chains": 20}
 SMALL |= {"chains": 60, "chain_length": 110}
-MODELS = {"digit_classifier", "next_image", "endless", "writer", "sampler"}
+MODELS = {"digit_classifier", "next_image", "endless", "writer", "sampler", "writer_sampler"}
 PICTURES = {path.name for path in (ROOT / "imgs").iterdir()}
 
 

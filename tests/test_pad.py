@@ -56,6 +56,8 @@ def test_the_last_function_answers_while_no_box_is_empty():
             one, both = [image.tobytes() for image in seen[0]]
             assert [row["images"] for row in pad.answers] == [[one], [one, both]]
     assert len(seen) == 1 and states == ["thinking …", ""]
+    pad.strokes = [BAR] * 3  # a box was added
+    assert seen[1].shape == (pad.count, 28, 28) == (3, 28, 28)
 
 
 def test_an_error_takes_the_place_of_old_answers():

@@ -86,6 +86,11 @@ def test_a_page_is_read_from_the_left(change, digits):
     assert min(alike(found, digits[[5, 6, 7, 8]])) > 0.8
 
 
+def test_a_row_of_mnists_images_is_a_page(digits):
+    row = digits[[5, 6, 7, 8]]
+    assert min(alike(read_page(np.hstack(row), count=4), row)) > 0.75
+
+
 @pytest.mark.parametrize("tilt", [-10, 0, 10])
 def test_lines_are_read_one_after_the_other_also_askew(tilt, digits):
     lines = np.concatenate([page_of(digits[1:5]), page_of(digits[5:9])])

@@ -45,7 +45,6 @@ def test_a_watch_stops_when_enough_is_right(test):
         assert network.stop_training == stops
     assert [look["steps"] for look in watch.looks] == [10, 20]
     assert watch.first(0.5) == watch.looks[1] and watch.first(1.1) == {}
-    assert watch.looks[0]["excess"] > 0.01 and watch.looks[1]["excess"] == 0
 
 
 def test_a_table_has_medians_and_ranges_and_is_saved_with_its_machine(tmp_path, monkeypatch):
@@ -53,9 +52,7 @@ def test_a_table_has_medians_and_ranges_and_is_saved_with_its_machine(tmp_path, 
     turns = [(way, seconds[way][turn]) for turn in range(3) for way in seconds]
     runs = [{"way": way, "batch": 32, "seconds": measured} for way, measured in turns]
     monkeypatch.setattr(report, "RESULTS", tmp_path)
-    for quick in (True, False):
-        assert not list(tmp_path.iterdir())
-        report.save("speed", runs, ["way", "batch"], {"seconds": "{:.1f}"}, "Notes.", quick)
+    report.save("speed", runs, ["way", "batch"], {"seconds": "{:.1f}"}, "Notes.")
     head = "| way | batch | seconds |\n| --- | --- | --- |\n| a | 32 | 2.0 (1.0 to 6.0) |\n"
     assert (tmp_path / "speed.md").read_text().startswith(head)
     saved = json.loads((tmp_path / "speed.json").read_text())

@@ -76,6 +76,8 @@ def test_a_run_goes_on_where_more_epochs_are_wanted(pairs, tmp_path, stream):
     check_weights(loaded, whole)
     with pytest.raises(ValueError, match="has epochs of 2 batches"):
         fit(pairs, folder, 4, **stream | {"steps_per_epoch": 3})
+    with pytest.raises(ValueError, match="of another network"):
+        fit(pairs, folder, 4, network(layers.Dense(5)), **stream)
 
 
 def test_a_run_that_dies_while_it_saves_keeps_the_epoch_before(pairs, tmp_path, monkeypatch):
