@@ -22,8 +22,8 @@ test: .venv/installed ## run the tests, but for the slow ones
 test-all: .venv/installed ## run the slow tests: notebooks, browser, killing, and the models on JAX
 	$(RUN) pytest -n 2 --dist worksteal -m slow -rs
 	KERAS_BACKEND=jax $(RUN) pytest -n 2 --dist loadfile -m "not slow" \
-		tests/test_model.py tests/test_training.py tests/test_evaluation.py \
-		tests/test_decoder.py tests/test_sampler.py tests/test_writers.py
+		tests/test_model.py tests/test_training.py tests/test_writers.py \
+		tests/test_decoder.py tests/test_sampler.py
 
 lint: .venv/installed ## check style and format
 	$(RUN) ruff check .

@@ -44,7 +44,7 @@ function render({ model, el }) {
   const buttonRow = append("div", pad, { class: "pad-row" });
   makeButton("Undo", undo);
   makeButton("Clear", () => send(Array.from({ length: first }, () => [])));
-  makeButton("More boxes", () => send([...model.get("strokes"), []]));
+  makeButton("Add a box", () => send([...model.get("strokes"), []]));
   const statusLine = append("span", buttonRow, { class: "pad-status", role: "status" });
   const answerRows = append("div", pad, { class: "pad-answers", "aria-live": "polite" });
 
@@ -63,7 +63,7 @@ function render({ model, el }) {
 
   function undo() {
     const strokes = model.get("strokes");
-    const last = order.findLast((number) => strokes[number].length);
+    const last = order.findLast((number) => strokes[number]?.length);
     takeBack(last ?? strokes.findLastIndex((box) => box.length));
   }
 

@@ -181,7 +181,7 @@ def read_page(picture: Picture, count: int | None = None) -> np.ndarray:
         raise ValueError(f"count is {count!r}; expected an integer")
     digits, _ = _search(picture)
     if not digits or count not in (None, len(digits)):
-        found = f"{len(digits)} digits found" if digits else "no ink found"
+        found = f"{len(digits) or 'no'} digits found"
         expected = "" if count is None else f" where {count} digits were expected"
         shown = "plot_page(page, find_digits(page), find_left_out(page)) shows them"
         boxes = ", ".join(str(box.tolist()) for box, _ in digits[:20])

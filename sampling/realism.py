@@ -143,9 +143,9 @@ def two_sample_accuracy(images: np.ndarray, real: np.ndarray, seeds: int = 2) ->
 
     Args:
         images: In random order.
-        real: As many real images, of the same digits.
-        seeds: Networks to train, each from other weights; the one that is best
-            on the first eighth is tested.
+        real: As many real images, of the same digits, none of them twice.
+        seeds: Networks to train, each from other weights; the one with the
+            smallest loss on the first eighth is tested.
 
     Returns:
         `"accuracy"`, and `"error"`: its standard error, from the number of images.

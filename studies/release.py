@@ -93,13 +93,13 @@ def by_writers() -> tuple[np.ndarray, ...]:
 
 
 def sampler(
-    predictor: str, sequences: DigitSequences, epochs: int, rate: float, start: str = ""
+    reader: str, sequences: DigitSequences, epochs: int, rate: float, start: str = ""
 ) -> keras.Model:
     def load(name: str) -> keras.Model:
         return keras.saving.load_model(ROOT / "models" / f"{name}.keras")
 
     keras.utils.set_random_seed(0)
-    model = NextImageSampler(load(predictor))
+    model = NextImageSampler(load(reader))
     model.fit_codes(*sequences.sample(30_000)[:2])
     if start:  # goes on from another one, whose decoder is ready
         for part in ("projection", "velocity", "decoder"):

@@ -1,4 +1,4 @@
-"""Whose hand is it? Two models that read how somebody writes: in closed form, and by training."""
+"""Whose hand is it? A linear model, a predictor and a verifier that read how somebody writes."""
 
 import itertools
 
@@ -27,7 +27,7 @@ class LinearModel:
     """The best linear prediction of a writer's next image: a mixed model, in closed form.
 
     An image is the mean of its digit, plus what its writer always does, plus chance. What writers
-    do in one digit goes with what they do in others: covariances that are counted, not learned.
+    do in one digit goes with what they do in others: covariances, estimated without training.
 
     Args:
         images: `uint8 (n, 28, 28)`.
@@ -86,13 +86,12 @@ class LinearModel:
         Reference:
             Ioffe, 2006: Probabilistic linear discriminant analysis.
         """
-        answers = np.empty(len(context))
+        answers, logpdf = np.empty(len(context)), multivariate_normal.logpdf
         for rows, target, scores, weights, explained in self._windows(context, digits):
             image = (flatten(images[rows]) - self.means[target]) @ self.axes[target]
             anybody = self.shared[target, target] + self.chance[target]
-            answers[rows] = multivariate_normal(cov=anybody - explained).logpdf(
-                image - scores @ weights
-            ) - multivariate_normal(cov=anybody).logpdf(image)
+            by_writer = logpdf(image - scores @ weights, cov=anybody - explained)
+            answers[rows] = by_writer - logpdf(image, cov=anybody)
         return answers
 
     def _windows(self, context: np.ndarray, digits: np.ndarray):
@@ -114,8 +113,8 @@ class LinearModel:
 def predict_in_hand(network: keras.Model, linear: LinearModel, images: np.ndarray) -> np.ndarray:
     """The next image of somebody who has written any number of digits that count upward.
 
-    The mean of two answers: a network's, which reads the last four images, and the linear
-    model's, which reads all, and has the more weight the more there are.
+    The weighted mean of two answers: a network's, which reads the last four images and counts as
+    four, and the linear model's, which reads all and counts as all.
 
     Args:
         network: A predictor, such as `models/writer.keras`.
@@ -127,15 +126,12 @@ def predict_in_hand(network: keras.Model, linear: LinearModel, images: np.ndarra
     """
     context, places = flatten(images)[None], np.arange(len(images) + 1)
     first = np.bincount((read_digits(images) - places[:-1]) % 10).argmax()
-    answers = (
-        network.predict_next(images[-4:]),
-        linear.predict(context, (first + places)[None] % 10)[0],
-    )
-    return np.average(answers, axis=0, weights=(4, len(images)))
+    every = linear.predict(context, (first + places)[None] % 10)[0]
+    return (4 * network.predict_next(images[-4:]) + len(images) * every) / (4 + len(images))
 
 
 def by_strangers(digits: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """For each image, another of the same digit: the next one, nearly always by somebody else."""
+    """For each image, the one of that digit before it, nearly always by somebody else."""
     others = np.empty_like(images)
     for digit in np.unique(digits):
         rows = np.flatnonzero(digits == digit)

@@ -127,7 +127,7 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: Augmentation(shift=(1, 1, 1)), "shift is (1, 1, 1); expected a range (low, high)"),
         (lambda: Augmentation(shift=4), "shift is 4; expected a range (low, high)"),
         # handwriting
-        (lambda: read_page(WHITE), "no ink found"),
+        (lambda: read_page(WHITE), "no digits found"),
         (lambda: find_digits(NOISE), " strokes found: this is noise, or print, and no page of dig"),
         (lambda: plot_page(WHITE, np.zeros((0, 4))), "shapes (99, 99) and (0, 4); expected (h, w"),
         (lambda: plot_sequence(CONTEXT, CONTEXT[0], [1, 2]), "got 2 titles; expected 5, or none"),

@@ -171,6 +171,9 @@ def test_every_pointer_draws_and_undo_takes_back_the_last_stroke_wherever_it_was
     wait(lambda: pad.strokes() == [0, 0, 2, 0, 0])
     pad.draw(4, DRAWINGS["1"])
     wait(lambda: pad.strokes() == [0, 0, 2, 0, 1])
+    Pad(browser).undo.click()  # cleared: the last stroke's box is gone
+    pad.draw(0, DRAWINGS["1"])
+    wait(lambda: pad.strokes() == [1, 0, 0, 0])
 
 
 def test_keys_act_on_boxes_and_never_on_the_cell(browser, pad):

@@ -20,7 +20,7 @@ from studies.plateau import Watch
 def test_a_network_trains_and_is_saved_and_loaded(name, train, tmp_path):
     model = NETWORKS[name](4)
     adapt(model, train.mean_target())  # ends as it asks
-    # Traced, the two convolutional recurrences take most of a minute.
+    # Traced, they take most of a minute.
     model.compile("adam", summed_squared_error, run_eagerly=keras.backend.backend() != "jax")
     inputs, targets, _ = train.sample(2)
     before = model.get_weights()
