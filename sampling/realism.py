@@ -62,6 +62,8 @@ def realism(draws: np.ndarray, test: DigitSequences) -> dict:
     means = {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
     nearest = float(nearest_training_images(draws.reshape(-1, SIDE, SIDE))[0].mean())
     of_real = float(nearest_training_images(real)[0].mean())
+    if not of_real:
+        raise ValueError("the next images are training images; expected sequences of test images")
     return means | {"nearest": nearest, "nearest_ratio": nearest / of_real}
 
 

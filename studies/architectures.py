@@ -25,7 +25,7 @@ from preprocessing import Corruption, DigitSequences, digit_windows
 from studies import report
 from studies.networks import NETWORKS
 
-BATCH, STEPS, TRIAL_STEPS, SEEDS = 256, 500, 250, 3
+BATCH, STEPS, TRIAL_STEPS, SEEDS = 256, 500, 150, 3
 BACKENDS = ("jax", "tensorflow")
 RATES = [1e-3 * 2**power for power in range(6)]
 KINDS = {"plain": {}, "augmented": {"augmentation": AUGMENTATION}}
@@ -57,7 +57,7 @@ def fitted(name: str, kind: str, rate: float, steps: int, seed: int) -> keras.Mo
     return model
 
 
-def speeds(way: str, rounds: int = 3, steps: int = 50) -> dict[str, float]:
+def speeds(way: str, rounds: int = 3, steps: int = 20) -> dict[str, float]:
     """Sequences a second in training, on all cores: the median of rounds in turns."""
     models = {name: fitted(name, "plain", RATES[0], 2, seed=0) for name in NETWORKS}
     train = sequences("train", seed=0, corruption=Corruption(0.3))
