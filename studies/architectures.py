@@ -111,7 +111,8 @@ def main() -> None:
     }
     rows, settings = [], []
     for name, kind, seed in itertools.product(NETWORKS, KINDS, range(SEEDS)):
-        row = {"network": name, "trained on": kind, "parameters": NETWORKS[name](4).count_params()}
+        row = {"network": name, "trained on": kind}
+        row["parameters"] = f"{NETWORKS[name](4).count_params():,}"
         row |= {"sequences a second": f"{faster[name][name]:,.0f}", "rate": f"{best[name, kind]:g}"}
         rows.append(row)
         settings.append((name, kind, best[name, kind], seed))
