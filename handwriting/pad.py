@@ -54,15 +54,14 @@ class DrawingPad(anywidget.AnyWidget):
     status = traitlets.Unicode().tag(sync=True)  # a line under the boxes
 
     def __init__(self, count: int | None = None, strokes: Sequence | None = None):
-        if count is None:
-            count = 4 if strokes is None else len(strokes)
-        check_count(count, "count")
-        if count > MOST_BOXES:
-            raise ValueError(f"count is {count}; expected at most {MOST_BOXES}")
+        if count is not None:
+            check_count(count, "count")
+            if count > MOST_BOXES:
+                raise ValueError(f"count is {count}; expected at most {MOST_BOXES}")
         super().__init__()
         self._function = lambda images: {}  # until `answer` is called
-        self.strokes = [[]] * count if strokes is None else strokes
-        if self.count != count:
+        self.strokes = [[]] * (count or 4) if strokes is None else strokes
+        if count not in (None, self.count):
             raise ValueError(f"strokes are those of {self.count} boxes; expected {count}")
 
     def __repr__(self) -> str:

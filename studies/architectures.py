@@ -20,10 +20,11 @@ import keras
 from augmentation import AUGMENTATION, Augmentation
 from data import load_mnist, validation_images
 from evaluation import evaluate, evaluate_chains
-from model import adapt, make_optimizer, summed_squared_error
+from model import make_optimizer
 from preprocessing import Corruption, DigitSequences, digit_windows
 from studies import report
 from studies.networks import NETWORKS
+from training import train_predictor
 
 BATCH, STEPS, TRIAL_STEPS, SEEDS = 256, 500, 150, 3
 BACKENDS = ("jax", "tensorflow")
@@ -49,12 +50,8 @@ def sequences(split: str, seed: int = 1, **changes) -> DigitSequences:
 
 def fitted(name: str, kind: str, rate: float, steps: int, seed: int) -> keras.Model:
     train = sequences("train", seed, corruption=Corruption(0.3), **KINDS[kind])
-    keras.utils.set_random_seed(seed)
-    model = NETWORKS[name](4)
-    adapt(model, train.mean_target())
-    model.compile(make_optimizer("adam", steps, rate), loss=summed_squared_error)
-    model.fit(train.batches(BATCH), steps_per_epoch=steps, shuffle=False, verbose=0)
-    return model
+    optimizer = make_optimizer("adam", steps, rate)
+    return train_predictor(train, steps, optimizer, BATCH, seed, NETWORKS[name])
 
 
 def speeds(way: str, rounds: int = 3, steps: int = 20) -> dict[str, float]:

@@ -158,6 +158,7 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
             lambda: DrawingPad(1, [[[[10**400, 0, 0.1]]]]),
             "expected at most 10,000 points [x, y, wi",
         ),
+        (lambda: DrawingPad(strokes=5), "strokes are 5; expected a list of strokes for each box"),
         (lambda: DrawingPad(1, ["ab"]), "strokes are ['ab']; expected a list of strokes for each"),
         (lambda: DrawingPad(3, [[DOT], [], []]).images, "nothing is drawn in box 2, 3"),
         *[
