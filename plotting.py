@@ -194,8 +194,12 @@ def plot_page(
     ax = ax or _new_axes(width * inches, height * inches + 0.3)[0]
     ax.imshow(page)
     ax.axis("off")
-    found = [(box, number, FOUND) for number, box in enumerate(boxes, start=1)]
-    for (top, left, bottom, right), name, color in found + [(*each, "0.5") for each in left_out]:
+    if left_out:  # above the page, as such boxes are small and often beside a digit
+        reasons = "; ".join(sorted({reason for _, reason in left_out}))
+        ax.set_title(f"grey is left out: {reasons}", color="0.5", fontsize=10)
+    marked = [(box, number, FOUND) for number, box in enumerate(boxes, start=1)]
+    marked += [(box, "", "0.5") for box, _ in left_out]
+    for (top, left, bottom, right), name, color in marked:
         corner = left - 0.5, top - 0.5  # of pixels, whose middle is a whole number
         size = right - left, bottom - top
         ax.add_patch(Rectangle(corner, *size, fill=False, color=color, linewidth=2))

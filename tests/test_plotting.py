@@ -30,6 +30,13 @@ def test_every_figure_is_saved_and_closed(name, tmp_path):
     assert plt.get_fignums() == []
 
 
+def test_why_something_on_a_page_is_no_digit_stands_above_it():
+    left_out = [([5, 5, 9, 9], "too low"), ([30, 30, 34, 34], "too low"), ([0, 0, 40, 2], "a grid")]
+    (ax,) = plotting.plot_page(PAGE, [[10, 60, 35, 80]], left_out).axes
+    assert ax.get_title() == "grey is left out: a grid; too low"
+    assert len(ax.patches) == 4 and [text.get_text() for text in ax.texts][0] == "1"
+
+
 @pytest.mark.parametrize("name", ["sequence", "chain", "page", "history"])
 def test_an_axis_of_the_callers_is_drawn_on_and_stays_open(name):
     (plot, *arguments), (figure, axes) = FIGURES[name], plt.subplots(2)
