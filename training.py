@@ -120,8 +120,8 @@ def resumable_fit(
     check_count(epochs, "epochs")
     check_count(steps_per_epoch, "steps_per_epoch")
     check_length(model, sequences.windows.shape[1] - 1)
-    done, *sizes = _saved(folder) or (0, steps_per_epoch, batch_size)
-    if sizes != [steps_per_epoch, batch_size]:
+    done, *sizes = _saved(folder)
+    if done and sizes != [steps_per_epoch, batch_size]:
         raise ValueError(
             f"{folder} has epochs of {sizes[0]} batches of {sizes[1]} sequences, "
             f"not {steps_per_epoch} of {batch_size}; take another folder"
@@ -156,14 +156,14 @@ def epochs_done(folder: str | os.PathLike) -> int:
     >>> epochs_done("runs/adam")
     12
     """
-    return (_saved(folder) or [0])[0]
+    return _saved(folder)[0]
 
 
-def _saved(folder: str | os.PathLike) -> list[int] | None:
-    """Epochs done, batches in each, and sequences in a batch."""
+def _saved(folder: str | os.PathLike) -> list[int]:
+    """Epochs done and, if there are any, batches in each, and sequences in a batch."""
     path = Path(folder) / "model.keras"
     if not path.exists():
-        return None
+        return [0]
     try:
         with zipfile.ZipFile(path) as archive:
             archive.getinfo("model.weights.h5")
