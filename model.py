@@ -80,7 +80,9 @@ class NextImagePredictor(keras.Sequential):
     Import this class before `keras.saving.load_model` reads one from a file.
 
     Args:
-        length: Images in the context; `None` for contexts of any length.
+        length: Images in the context; `None` for contexts of any length, and
+            for long ones: layers of a fixed length are unrolled, which takes
+            long to compile beyond some 20 images.
         units: Widths of the two LSTM layers.
         name: Name of the model.
 

@@ -394,6 +394,7 @@ class DigitSequences:
         rows = np.flatnonzero(rng.random(len(inputs)) < self.corruption.rate)
         positions = self.corruption.positions
         columns = rng.choice(range(inputs.shape[1]) if positions is None else positions, len(rows))
+        columns = columns.astype(int)  # positions 0.0 and 1.0 are 0 and 1
         kinds = rng.choice(list(self.corruption.kinds), len(rows))
         # One of the digits that have images, but not the one that should be there.
         present = np.flatnonzero(self._counts)

@@ -89,8 +89,8 @@ def resumable_fit(
     Args:
         model: A compiled model, a predictor or sampler, in the state in which
             training starts.
-        sequences: What to train on, with a `seed`: without one, every call
-            draws others.
+        sequences: What to train on, the same in every call, with a `seed`:
+            without one, every call draws others.
         folder: Where to keep `model.keras`, the model after the last whole
             epoch, of this process alone; made if it isn't there.
         epochs: Epochs in all, those before an interruption included. If they

@@ -166,9 +166,9 @@ def test_corruption_replaces_images_by_others_of_its_kinds_at_its_rate_in_its_pl
     check_even(hit.sum(axis=0), 300)
     check_even(np.sum(~images.any(axis=1)), 400)  # blank ones: a third
     assert not hits(Corruption(0))[0].any()
-    for position in (0, 1, 3):
+    for position in (0, 1, 3.0):
         hit, images, _ = hits(Corruption(1, ["noise"], [position]))
-        assert hit[:, position].all() and hit.sum() == 200
+        assert hit[:, int(position)].all() and hit.sum() == 200
     assert images.min() >= 0 and images.max() < 1 and len(np.unique(images[:, 0])) > 150
     np.testing.assert_allclose(images.mean(axis=1), 0.5, atol=0.1)
     assert not hits(Corruption(1, ["blank"]))[1].any()
