@@ -4,6 +4,7 @@ import itertools
 
 import keras
 import numpy as np
+from scipy.linalg import eigh
 from scipy.stats import multivariate_normal
 
 from augmentation import AUGMENTATION, Augmentation
@@ -54,7 +55,8 @@ class LinearModel:
             centred = flatten(images[rows])
             self.means[digit] = centred.mean(axis=0)
             centred -= self.means[digit]
-            self.axes[digit] = np.linalg.eigh(centred.T @ centred)[1][:, -components:]
+            largest = [PIXELS - components, PIXELS - 1]
+            self.axes[digit] = eigh(centred.T @ centred, subset_by_index=largest)[1]
             scores = centred @ self.axes[digit]  # (n, c)
             counts = np.bincount(who[rows], minlength=len(people))[:, None]
             np.add.at(own[:, digit], who[rows], scores)
@@ -67,7 +69,7 @@ class LinearModel:
         shared[range(10), range(10)] = always  # without the chance that a mean of few images has
         # As one matrix: estimates may have negative variances, a covariance has none.
         matrix = shared.transpose(0, 2, 1, 3).reshape(10 * components, -1)
-        variances, vectors = np.linalg.eigh(matrix)
+        variances, vectors = eigh(matrix)
         matrix = (vectors * variances.clip(0)) @ vectors.T
         self.shared = matrix.reshape(10, components, 10, components).transpose(0, 2, 1, 3)
 

@@ -20,7 +20,7 @@ def predictions(images):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+@pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_a_model_predicts_the_same_whichever_backend_saved_and_whichever_loads_it(backend, test):
     pytest.importorskip(backend)
     images = test.images[test.draw(6)[1][:, :4]]

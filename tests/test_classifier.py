@@ -32,7 +32,7 @@ def test_reads_sharp_and_soft_digits(mnist):
 @pytest.mark.slow
 def test_the_classifier_learns_the_same_every_time(mnist):
     (images, labels), (test_images, test_labels) = mnist
-    sets = [(images[:6_000], labels[:6_000])] * 2
+    sets = [(images[:3_000], labels[:3_000])] * 2
     trained, again = (classifier.train_classifier(*each, epochs=1) for each in sets)
     shapes = [weight.shape for weight in digit_classifier().get_weights()]
     assert [weight.shape for weight in trained.get_weights()] == shapes
