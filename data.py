@@ -143,8 +143,8 @@ def flatten(images: ArrayLike) -> np.ndarray:
 
     Args:
         images: One image `(28, 28)`, a list of images or an array of any
-            leading shape `(..., 28, 28)`: integers in [0, 255] or floats in
-            [0, 1]. Images already flattened, `(..., 784)`, pass too.
+            leading shape `(..., 28, 28)`: integers in [0, 255], floats in
+            [0, 1] or booleans. Images already flattened, `(..., 784)`, pass too.
 
     Returns:
         `float32 (..., 784)` in [0, 1].
@@ -167,11 +167,11 @@ def flatten(images: ArrayLike) -> np.ndarray:
         raise ValueError(
             f"images have shape {images.shape}; expected (..., {SIDE}, {SIDE}) or (..., {PIXELS})"
         )
-    if images.dtype.kind not in "iuf":
+    if images.dtype.kind not in "biuf":
         raise ValueError(
             f"images are {images.dtype}; expected integers in [0, 255] or floats in [0, 1]"
         )
-    white = 1 if images.dtype.kind == "f" else 255
+    white = 255 if images.dtype.kind in "iu" else 1
     # uint8 cannot be out of range. Written so that a NaN fails the comparison.
     if (
         images.size
@@ -185,10 +185,11 @@ def flatten(images: ArrayLike) -> np.ndarray:
     return np.divide(images, np.float32(white), dtype=np.float32)
 
 
-def check_count(value: int, name: str) -> None:
-    """Raises a `ValueError` where a number of things is not an integer of at least 1."""
+def check_count(value: int, name: str) -> int:
+    """A number of things as Python's `int`; a `ValueError` if it is no integer of at least 1."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{name} is {value!r}; expected an integer of at least 1")
+    return int(value)
 
 
 def check_number(value: float, name: str, least: float, most: float) -> None:

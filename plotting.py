@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
-from data import SIDE, flatten
+from data import SIDE, check_count, check_number, flatten
 
 REAL, GENERATED, FOUND = "0.7", "tab:blue", "tab:orange"
 PITCH = SIDE + 4  # pixels from one image to the next
@@ -119,6 +119,7 @@ def plot_chain(
     Returns:
         The figure.
     """
+    check_count(columns, "columns")
     inputs, generated = _images(inputs), _images(generated)
     images = [*inputs, *generated]
     ax = ax or _new_axis(min(columns, len(images)), -(-len(images) // columns))
@@ -140,7 +141,7 @@ def plot_grid(
         images: `(r, c, 28, 28)`.
         rows: `r` titles, or none.
         columns: `c` titles, or none.
-        real: Numbers of the rows whose images are real, not generated.
+        real: Numbers of the rows, from 0, whose images are real, not generated.
         path: File to save the figure to.
 
     Returns:
@@ -150,6 +151,8 @@ def plot_grid(
     height, width = images.shape[:2]
     _check_titles(rows, height)
     _check_titles(columns, width)
+    if any(isinstance(row, bool | np.bool_) or row not in range(height) for row in real):
+        raise ValueError(f"real is {list(real)}; expected numbers of rows, 0 to {height - 1}")
     ax = _new_axis(width, height)
     generated = [place for place in range(height * width) if place // width not in real]
     _draw(ax, images.reshape(-1, SIDE, SIDE), columns, generated, width)
@@ -184,10 +187,12 @@ def plot_page(
     >>> plot_page(page, find_digits(page), find_left_out(page))
     """
     boxes = np.reshape(boxes, (0, 4)) if not np.size(boxes) else np.asarray(boxes)
-    if np.shape(page)[2:] != (3,) or boxes.ndim != 2 or boxes.shape[1] != 4:
+    page = np.asarray(page)
+    coloured = page.dtype == np.uint8 and page.shape[2:] == (3,)
+    if not coloured or boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(
-            f"page and boxes have shapes {np.shape(page)} and {boxes.shape}; "
-            "expected (h, w, 3) and (k, 4)"
+            f"page is {page.dtype} {page.shape}, and boxes {boxes.shape}; "
+            "expected uint8 (h, w, 3) and (k, 4)"
         )
     height, width = page.shape[:2]
     inches = 9 / max(height, width)
@@ -264,11 +269,14 @@ def animate_chain(
         generated: `(steps, 28, 28)`.
         path: The `.gif` file to write.
         columns: Images in a row; longer chains go on in the next one.
-        seconds: Time between two images.
+        seconds: Time between two images, 0.01 to 60.
 
     Returns:
         The figure, as it looks in the last frame.
     """
+    check_number(seconds, "seconds", 0.01, 60)
+    if Path(path).suffix.lower() != ".gif":
+        raise ValueError(f"{path}: expected a .gif file")
     inputs, generated = _images(inputs), _images(generated)
     figure = plot_chain(inputs, generated, columns=columns)
     figure.subplots_adjust(0, 0, 1, 1)

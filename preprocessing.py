@@ -122,8 +122,12 @@ class Corruption:
 
     def __post_init__(self):
         check_number(self.rate, "rate", 0, 1)
-        if not self.kinds or not set(self.kinds) <= set(KINDS):
+        # A set would come in another order in the next process, and so make other sequences.
+        listed = isinstance(self.kinds, list | tuple) and self.kinds
+        if not listed or not set(self.kinds) <= set(KINDS):
             raise ValueError(f"kinds are {self.kinds!r}; expected some of {KINDS}")
+        if self.positions is not None and np.asarray(self.positions).dtype.kind not in "iu":
+            raise ValueError(f"positions are {self.positions!r}; expected integers")
 
 
 class DigitSequences:
@@ -273,8 +277,7 @@ class DigitSequences:
         Raises:
             ValueError: `n` is not an integer of at least 1.
         """
-        check_count(n, "n")
-        inputs, targets = self._empty(n)
+        inputs, targets = self._empty(check_count(n, "n"))
         return inputs, targets, self._fill(inputs, targets, number=0)
 
     def batches(
@@ -298,7 +301,7 @@ class DigitSequences:
                 multiple of 32 sequences a shard; `start` is negative; or there
                 is no such shard.
         """
-        check_count(batch_size, "batch_size")
+        batch_size = check_count(batch_size, "batch_size")
         index, count = shard if np.shape(shard) == (2,) else (0, 0)
         check_count(count, "the number of shards")
         if index not in range(count) or (count > 1 and batch_size % (BLOCK * count)):
@@ -311,7 +314,7 @@ class DigitSequences:
         blocks, size = -(-batch_size // BLOCK), batch_size // count
 
         def stream() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-            for batch in itertools.count(start):
+            for batch in itertools.count(int(start)):
                 inputs, targets = self._empty(size)
                 first = 1 + batch * blocks + index * blocks // count  # `sample` has number 0
                 for block, row in enumerate(range(0, size, BLOCK)):
@@ -336,7 +339,7 @@ class DigitSequences:
         Raises:
             ValueError: `n` is not an integer of at least 1.
         """
-        check_count(n, "n")
+        n = check_count(n, "n")
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(number,)))
         # A random offset decides which windows get one more where n is no multiple of their number.
         rows = (np.arange(n) + rng.integers(len(self.windows))) % len(self.windows)
@@ -394,7 +397,6 @@ class DigitSequences:
         rows = np.flatnonzero(rng.random(len(inputs)) < self.corruption.rate)
         positions = self.corruption.positions
         columns = rng.choice(range(inputs.shape[1]) if positions is None else positions, len(rows))
-        columns = columns.astype(int)  # positions 0.0 and 1.0 are 0 and 1
         kinds = rng.choice(list(self.corruption.kinds), len(rows))
         # One of the digits that have images, but not the one that should be there.
         present = np.flatnonzero(self._counts)

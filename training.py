@@ -37,14 +37,15 @@ def train_predictor(
         batch_size: Sequences in a batch.
         seed: Of the weights; the sequences have their own.
         build: Makes the network, given the number of images in a context. Any
-            Keras model will do that ends as `adapt` asks.
+            Keras model will do that ends as `adapt` asks, with `(n, 28, 28)`.
 
     Returns:
         The predictor.
 
     Raises:
-        ValueError: `steps` is not an integer of at least 1; or as for
-            `make_optimizer`, `adapt` or `DigitSequences.batches`.
+        ValueError: `steps` is not an integer of at least 1; `build` makes a
+            network for another length; or as for `make_optimizer`, `adapt` or
+            `DigitSequences.batches`.
 
     Example:
 
@@ -52,11 +53,9 @@ def train_predictor(
     """
     check_count(steps, "steps")
     stream = sequences.batches(batch_size)
-    keras.utils.set_random_seed(seed)
-    length = sequences.windows.shape[1] - 1
-    model = build(length)
-    if not model.built:  # a subclass of `keras.Model` gets its weights when it is first called
-        model(np.zeros((1, length, PIXELS), "float32"))
+    keras.utils.set_random_seed(int(seed))
+    model = build(sequences.windows.shape[1] - 1)
+    _prepare(model, sequences)
     adapt(model, sequences.mean_target())
     model.compile(
         make_optimizer(optimizer, steps) if isinstance(optimizer, str) else optimizer,
@@ -119,7 +118,7 @@ def resumable_fit(
     """
     check_count(epochs, "epochs")
     check_count(steps_per_epoch, "steps_per_epoch")
-    check_length(model, sequences.windows.shape[1] - 1)
+    _prepare(model, sequences)
     done, *sizes = _saved(folder)
     if done and sizes != [steps_per_epoch, batch_size]:
         raise ValueError(
@@ -149,7 +148,8 @@ def epochs_done(folder: str | os.PathLike) -> int:
         The number of whole epochs.
 
     Raises:
-        ValueError: It has a `model.keras` that `resumable_fit` did not save.
+        ValueError: It is a file, or has a `model.keras` that `resumable_fit`
+            did not save.
 
     Example:
 
@@ -162,6 +162,8 @@ def epochs_done(folder: str | os.PathLike) -> int:
 def _saved(folder: str | os.PathLike) -> list[int]:
     """Epochs done and, if there are any, batches in each, and sequences in a batch."""
     path = Path(folder) / "model.keras"
+    if Path(folder).is_file():
+        raise ValueError(f"{folder} is a file; expected the folder of a run")
     if not path.exists():
         return [0]
     try:
@@ -171,6 +173,15 @@ def _saved(folder: str | os.PathLike) -> list[int]:
             return [int(done), int(steps), int(size)]
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} was not saved by resumable_fit; take another folder") from error
+
+
+def _prepare(model: keras.Model, sequences: DigitSequences) -> None:
+    """Checks the length of contexts, and gives a model its weights: a subclass of `keras.Model`
+    has none until it is called."""
+    length = sequences.windows.shape[1] - 1
+    check_length(model, length)
+    if not model.built:
+        model(np.zeros((1, length, PIXELS), "float32"))
 
 
 class _Checkpoint(keras.callbacks.Callback):

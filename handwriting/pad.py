@@ -37,7 +37,7 @@ class DrawingPad(anywidget.AnyWidget):
             its top left corner.
 
     Raises:
-        ValueError: `count` or `strokes`, now or when set later, are not such.
+        ValueError: `count` or `strokes` are not such, nor `strokes` set later.
 
     Example:
 
@@ -87,8 +87,9 @@ class DrawingPad(anywidget.AnyWidget):
         Args:
             function: Called with `images` after each stroke; returns images
                 `(28, 28)` or `(n, 28, 28)` to show, a row for each title. An
-                error is shown, too. While a box is empty it is called once
-                with blank images: the first answer of a model takes longest.
+                error is shown, too. Now it is called at once, and what it
+                raises is raised: with what is drawn or, while a box is empty,
+                with blank images, as the first answer of a model takes longest.
         """
         self._function = function
         if not all(self.strokes):

@@ -218,10 +218,11 @@ def diversity(first: np.ndarray, second: np.ndarray, real: np.ndarray, digits: n
     """
     first, second, real = flatten(first), flatten(second), flatten(real)
     digits = np.asarray(digits)
-    if not len(first) == len(second) == len(real) == len(digits) > 0:
+    sizes = {each.shape[:-1] for each in (first, second, real)} | {digits.shape}
+    if len(sizes) > 1 or digits.ndim != 1 or not digits.size:
         raise ValueError(
-            f"got {len(first)} and {len(second)} draws, {len(real)} real images and "
-            f"{len(digits)} digits; expected as many of each"
+            f"got {first.shape[:-1]} and {second.shape[:-1]} draws, {real.shape[:-1]} real images "
+            f"and {digits.shape} digits; expected (n,) of each"
         )
     ratios = []
     for digit in np.unique(digits):
@@ -254,6 +255,8 @@ def nearest_training_images(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]
         training images, `int (n,)`.
     """
     pixels = flatten(images)
+    if pixels.ndim != 2:
+        raise ValueError(f"images have shape {np.shape(images)}; expected (n, {SIDE}, {SIDE})")
     training = flatten(load_mnist()[0][0])
     lengths = np.square(training).sum(axis=1)
     indices = np.empty(len(pixels), int)

@@ -14,7 +14,14 @@ from augmentation import AUGMENTATION, Augmentation
 from data import check_count, flatten, load_mnist
 from handwriting.pad import DrawingPad
 from handwriting.page import find_digits, in_mnist_form, load_picture, normalise, read_page
-from plotting import plot_grid, plot_page, plot_predictions, plot_sequence
+from plotting import (
+    animate_chain,
+    plot_chain,
+    plot_grid,
+    plot_page,
+    plot_predictions,
+    plot_sequence,
+)
 from preprocessing import Corruption, DigitSequences, digit_windows, follow_windows
 
 LABELS = np.arange(120, dtype=np.uint8) % 10
@@ -60,7 +67,10 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: load(lambda a: a[:5_000]), "bad.npz: not a readable .npz file"),
         (lambda: flatten(IMAGES[..., 1:]), "(120, 28, 27); expected (..., 28, 28) or (..., 784)"),
         (lambda: flatten(np.uint8(3)), "images have shape ()"),
-        (lambda: flatten(IMAGES > 0), "images are bool; expected integers in [0, 255] or floats"),
+        (
+            lambda: flatten(IMAGES * 1j),
+            "images are complex128; expected integers in [0, 255] or fl",
+        ),
         (lambda: flatten(CONTEXT + 1.001), "float64 images range from 1.001 to 1.001"),
         (lambda: flatten(CONTEXT - 0.001), "from -0.001 to -0.001; expected values in [0, 1]"),
         (lambda: flatten(IMAGES - np.int64(1)), "from -1 to -1; expected values in [0, 255]"),
@@ -100,13 +110,15 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: sequences(corruption=0.5), "corruption is 0.5; expected a Corruption"),
         (lambda: sequences(augmentation=0.5), "augmentation is 0.5; expected a function"),
         (lambda: sequences(corruption=Corruption(1, positions=[3, 4])), "corruption's positions"),
-        (lambda: sequences(corruption=Corruption(1, positions=[])), "corruption's positions"),
+        (lambda: Corruption(1, positions=[]), "positions are []; expected integers"),
+        (lambda: Corruption(1, positions=[True, False]), "positions are [True, False]; expected"),
         (lambda: sequences([[0, 0]], labels=LABELS * 0, corruption=Corruption(1)), "second digit"),
         (lambda: Corruption(1.01), "rate is 1.01; expected a number from 0 to 1"),
         (lambda: Corruption("0.1"), "rate is '0.1'; expected a number from 0 to 1"),
         (lambda: Corruption(-0.01), "rate is -0.01; expected a number from 0 to 1"),
         (lambda: Corruption(1, ["blank", "torn"]), "kinds are ['blank', 'torn']; expected some of"),
         (lambda: Corruption(1, []), "kinds are []; expected some of"),
+        (lambda: Corruption(1, {"blank"}), "kinds are {'blank'}; expected some of"),
         (lambda: sequences(augmentation=lambda given, rng: given[:, 1:]).sample(2), "as many"),
         # augmentation
         (lambda: AUGMENTATION(IMAGES[0]), "(28, 28); expected (n, 28, 28) or (n, t, 28, 28)"),
@@ -129,11 +141,17 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         # handwriting
         (lambda: read_page(WHITE), "no digits found"),
         (lambda: find_digits(NOISE), " strokes found: this is noise, or print, and no page of dig"),
-        (lambda: plot_page(WHITE, np.zeros((0, 4))), "shapes (99, 99) and (0, 4); expected (h, w"),
+        (lambda: plot_page(WHITE, np.zeros((0, 4))), "uint8 (99, 99), and boxes (0, 4); expected"),
         (lambda: plot_sequence(CONTEXT, CONTEXT[0], [1, 2]), "got 2 titles; expected 5, or none"),
         (lambda: plot_predictions(CONTEXT[None], CONTEXT, CONTEXT), "targets for 1 contexts"),
         (lambda: plot_grid(CONTEXT[None], rows="ab"), "got 2 titles; expected 1, or none"),
-        (lambda: plot_page(NOISE, NOISE), "(900, 900, 3); expected (h, w, 3) and (k, 4)"),
+        (lambda: plot_grid(CONTEXT[None], real=[True]), "real is [True]; expected numbers of row"),
+        (lambda: plot_grid(CONTEXT[None], real=[-1]), "real is [-1]; expected numbers of rows, 0"),
+        (lambda: plot_chain(CONTEXT, CONTEXT, columns=0), "columns is 0; expected an integer"),
+        (lambda: animate_chain(CONTEXT, CONTEXT, "a.gif", seconds=700), "seconds is 700; expected"),
+        (lambda: animate_chain(CONTEXT, CONTEXT, "a.jpg"), "a.jpg: expected a .gif file"),
+        (lambda: plot_page(NOISE, NOISE), "(900, 900, 3); expected uint8 (h, w, 3) and (k, 4)"),
+        (lambda: plot_page(NOISE / 255, []), "page is float64 (900, 900, 3), and boxes (0, 4)"),
         (lambda: read_page(WHITE, count="3"), "count is '3'; expected an integer"),
         (lambda: normalise(WHITE), "no ink found"),
         (lambda: find_digits(WHITE[0]), "the picture has shape (99,)"),
@@ -268,9 +286,14 @@ FIRST = "call fit_codes(inputs, targets) first"
         # training
         (lambda k: k.train_predictor(UP, None), "steps is None; expected an integer"),
         (lambda k: k.train_predictor(UP, 1, batch_size=0), "batch_size is 0; expected an integer"),
+        (lambda k: k.train_predictor(SHORT, 1, build=lambda _: k.predictor), "reads 4 images; con"),
+        (lambda k: k.epochs_done(__file__), "test_bad_input.py is a file; expected the folder of"),
         (lambda k: k.resumable_fit(None, UP, "new", **ONCE | {"epochs": 0}), "epochs is 0; exp"),
         (lambda k: k.resumable_fit(None, UP, "new", **ONCE | {"steps_per_epoch": 0}), "epoch is 0"),
-        (lambda k: k.resumable_fit(None, UP, "new", **ONCE, batch_size=0), "batch_size is 0; ex"),
+        (
+            lambda k: k.resumable_fit(k.predictor, UP, "new", **ONCE, batch_size=0),
+            "batch_size is 0",
+        ),
         (lambda k: k.resumable_fit(k.predictor, SHORT, "new", **ONCE), "the model reads 4 imag"),
         (lambda k: find(k, b"no archive"), "model.keras was not saved by resumable_fit;"),
         (lambda k: find(k, b"PK\5\6" + bytes(18)), "model.keras was not saved by resumable_fit;"),
@@ -297,7 +320,9 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.frechet_distance(POINTS, POINTS * np.nan), "expected finite numbers"),
         (lambda k: k.frechet_distance(POINTS[0], POINTS), "features have shapes (3,) and (12"),
         (lambda k: k.realism(IMAGES, UP), "draws have shape (120, 28, 28); expected (n, k, 28, 28"),
-        (lambda k: k.diversity(*[IMAGES] * 3, LABELS[1:]), "120 real images and 119 digits"),
+        (lambda k: k.diversity(*[IMAGES] * 3, LABELS[1:]), "(120,) real images and (119,) digits"),
+        (lambda k: k.diversity(*[IMAGES] * 3, LABELS[:, None]), "and (120, 1) digits"),
+        (lambda k: k.nearest_training_images(BLANK), "have shape (28, 28); expected (n, 28, 28)"),
         (lambda k: k.diversity(*[IMAGES] * 3, LABELS), "the real images of digit 0 do not"),
         (lambda k: k.sharpness(IMAGES, IMAGES), "there are no images, or only blank real ones"),
         (lambda k: k.two_sample_accuracy(IMAGES, IMAGES[1:]), "120 images and 119 real ones; expe"),

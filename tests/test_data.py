@@ -78,3 +78,4 @@ def test_flatten_keeps_every_pixel_in_its_place(shape, kind):
     given = (images / np.float32(255) if kind[0] == "f" else images).astype(kind)
     for form in (given, given.reshape(expected.shape), *([given.tolist()] if given.size else [])):
         np.testing.assert_array_equal(flatten(form), expected, strict=True)
+    np.testing.assert_array_equal(flatten(images > 9), flatten((images > 9) * 255), strict=True)

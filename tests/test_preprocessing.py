@@ -49,7 +49,7 @@ def test_windows_and_the_chains_that_follow_them(windows, expected):
     assert windows.tolist() == expected and windows.dtype.kind == "i"
 
 
-@pytest.mark.parametrize("n", [1, 7, np.int64(100)])
+@pytest.mark.parametrize("n", [1, 7, np.uint64(100)])
 @pytest.mark.parametrize("windows", [digit_windows(), [[3, 1], [3, 3], [3, 1]], [[0] * 6]])
 def test_sequences_show_the_digits_claimed_for_them_balanced_over_the_windows(windows, n):
     drawn = sequences(windows)
@@ -84,6 +84,7 @@ def test_a_draw_depends_on_its_seed_and_number_only_everywhere_and_for_ever():
     assert len({sequences(seed=seed).draw(50)[1].tobytes() for seed in (0, 1, None, None)}) == 4
     stream = sequences().batches(10)
     assert len({next(stream)[0].tobytes() for _ in range(20)}) == 20
+    check_equal(next(sequences().batches(np.uint8(10), start=np.uint8(20))), next(stream))
 
 
 def test_any_image_of_a_digit_can_be_drawn_and_any_of_another_can_be_the_wrong_one():
@@ -166,9 +167,9 @@ def test_corruption_replaces_images_by_others_of_its_kinds_at_its_rate_in_its_pl
     check_even(hit.sum(axis=0), 300)
     check_even(np.sum(~images.any(axis=1)), 400)  # blank ones: a third
     assert not hits(Corruption(0))[0].any()
-    for position in (0, 1, 3.0):
+    for position in (0, 1, 3):
         hit, images, _ = hits(Corruption(1, ["noise"], [position]))
-        assert hit[:, int(position)].all() and hit.sum() == 200
+        assert hit[:, position].all() and hit.sum() == 200
     assert images.min() >= 0 and images.max() < 1 and len(np.unique(images[:, 0])) > 150
     np.testing.assert_allclose(images.mean(axis=1), 0.5, atol=0.1)
     assert not hits(Corruption(1, ["blank"]))[1].any()
