@@ -46,9 +46,9 @@ def test_train_predictor_does_what_keras_does_step_by_step(pairs):
         check_weights(found, model)
 
 
-def network(*more, inputs=(keras.Input((2, 784)),)):
+def network(*more, built=True):
     keras.utils.set_random_seed(0)
-    model = linear(*inputs, *more)
+    model = linear(*[keras.Input((2, 784))] * built, *more)
     model.compile(make_optimizer("adam"), summed_squared_error, jit_compile=False)
     return model
 
@@ -67,7 +67,7 @@ def test_a_run_goes_on_where_more_epochs_are_wanted(pairs, tmp_path, stream):
     assert epochs_done(folder) == 0
     first, history = fit(pairs, folder, 2, **stream)
     assert history.epoch == [0, 1] and epochs_done(folder) == 2
-    loaded, history = fit(pairs, folder, 2, network(inputs=()), **stream)  # not built yet
+    loaded, history = fit(pairs, folder, 2, network(built=False), **stream)
     assert history.epoch == [] and int(loaded.optimizer.iterations) == 4
     check_weights(loaded, first)
     # On with the same model, whose optimizer is built.
