@@ -156,15 +156,18 @@ def evaluate_chains(
     >>> evaluate_chains(model, test, steps=6)["chain_accuracy"]
     0.999
     """
-    starts, expected = chain_starts(test, steps, n)
+    chains = follow_windows(test.windows, steps)  # (m, t + steps)
     length = test.windows.shape[1] - 1
+    starts = chains[:, : length + 1]
+    inputs, _, digits = test.with_windows(starts).sample(n)
+    rows = (digits[:, None] == starts).all(axis=2).argmax(axis=1)  # of the chains, (n,)
     if arguments.get("seed") is not None:  # one stream of noise for all steps
         arguments["seed"] = np.random.default_rng(arguments["seed"])
-    context = starts.sample(n)[0].reshape(n, length, SIDE, SIDE)
+    context = inputs.reshape(n, length, SIDE, SIDE)
     means, variances = _digit_statistics()
     go_on = getattr(model, "generate", functools.partial(generate, model))
     correct, errors = np.empty((n, steps), bool), np.empty(steps)
-    for step, digits in enumerate(expected.T):
+    for step, digits in enumerate(chains[rows, length:].T):
         images = go_on(context, 1, **arguments)  # (n, 1, 28, 28)
         correct[:, step] = read_digits(images[:, 0]) == digits
         errors[step] = (_errors(images[:, 0], means[digits]) + variances[digits]).mean()
@@ -174,13 +177,3 @@ def evaluate_chains(
         "chain_accuracy": float(correct.all(axis=1).mean()),
         "errors": errors,
     }
-
-
-def chain_starts(test: DigitSequences, steps: int, n: int) -> tuple[DigitSequences, np.ndarray]:
-    """Sequences from where chains of `steps` can start, and the digits `(n, steps)` to expect."""
-    chains = follow_windows(test.windows, steps)  # (m, t + steps)
-    length = test.windows.shape[1] - 1
-    starts = test.with_windows(chains[:, : length + 1])
-    digits, _ = starts.draw(n)
-    rows = (digits[:, None] == chains[None, :, : length + 1]).all(axis=2).argmax(axis=1)
-    return starts, chains[rows, length:]

@@ -109,19 +109,17 @@ class NextImagePredictor(keras.Sequential):
         name: str | None = None,
     ):
         if length is not None:
-            check_count(length, "length")
-            length = int(length)  # NumPy's integers, which Keras' layers do not take
+            length = check_count(length, "length")
         if np.shape(units) != (2,):
             raise ValueError(f"units are {units}; expected two widths")
-        for width in units:
-            check_count(width, "a width in units")
+        first, second = (check_count(width, "a width in units") for width in units)
         # Unrolled, four steps of a loop become one plain graph, which trains faster.
         unroll = length is not None
         super().__init__(
             [
                 keras.Input((length, PIXELS)),
-                keras.layers.LSTM(int(units[0]), return_sequences=True, unroll=unroll),
-                keras.layers.LSTM(int(units[1]), unroll=unroll),
+                keras.layers.LSTM(first, return_sequences=True, unroll=unroll),
+                keras.layers.LSTM(second, unroll=unroll),
                 keras.layers.Dense(PIXELS, activation="sigmoid"),
                 keras.layers.Reshape((SIDE, SIDE)),
             ],
@@ -166,23 +164,7 @@ class NextImagePredictor(keras.Sequential):
         return self.generate(images, steps=1)[..., 0, :, :]
 
     def generate(self, images: ArrayLike, steps: int) -> np.ndarray:
-        """Goes on counting: predicts, appends the prediction to the context, predicts again.
-
-        Args:
-            images: As for `predict_next`.
-            steps: Images to generate.
-
-        Returns:
-            `float32 (steps, 28, 28)` in [0, 1]; for a batch `(n, steps, 28, 28)`.
-
-        Raises:
-            ValueError: As for `predict_next`, or `steps` below 1.
-
-        Example:
-
-        >>> model.generate(images, steps=6).shape  # images: (4, 28, 28)
-        (6, 28, 28)
-        """
+        """Goes on counting for `steps` images, as the function `generate` says."""
         return generate(self, images, steps)
 
 

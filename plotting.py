@@ -32,7 +32,6 @@ def plot_sequence(
     target: ArrayLike,
     digits: Sequence[int] | None = None,
     *,
-    ax: Axes | None = None,
     path: PathLike | None = None,
 ) -> Figure:
     """Draws one sequence like a formula, 0 1 2 3 → 4.
@@ -41,7 +40,6 @@ def plot_sequence(
         inputs: The context, `(t, 28, 28)` or flattened `(t, 784)`.
         target: The image that comes next, `(28, 28)`.
         digits: What the images show, `(t + 1,)`; written above them.
-        ax: Axis to draw on; by default a figure of its own.
         path: File to save the figure to.
 
     Returns:
@@ -53,8 +51,9 @@ def plot_sequence(
     """
     inputs = _images(inputs)
     titles = [""] * (len(inputs) + 1) if digits is None else digits
-    _check_titles(titles, len(inputs) + 1)
-    ax = ax or _new_axis(len(inputs) + 2)
+    if len(titles) != len(inputs) + 1:
+        raise ValueError(f"got {len(titles)} digits; expected {len(inputs) + 1}")
+    ax = _new_axis(len(inputs) + 2)
     _draw(ax, [*inputs, None, *_images(target)], [*titles[:-1], "", titles[-1]])
     return _finish(ax.figure, path)
 
@@ -166,7 +165,6 @@ def plot_page(
     boxes: ArrayLike,
     left_out: Sequence[tuple[ArrayLike, str]] = (),
     *,
-    ax: Axes | None = None,
     path: PathLike | None = None,
 ) -> Figure:
     """Draws a page: digits in numbered boxes, and in grey what was left out, and why.
@@ -175,7 +173,6 @@ def plot_page(
         page: `uint8 (h, w, 3)`, from `load_picture`.
         boxes: `int (k, 4)`, from `find_digits`.
         left_out: Boxes and reasons, from `find_left_out`.
-        ax: Axis to draw on; by default a figure of its own.
         path: File to save the figure to.
 
     Returns:
@@ -196,7 +193,7 @@ def plot_page(
         )
     height, width = page.shape[:2]
     inches = 9 / max(height, width)
-    ax = ax or _new_axes(width * inches, height * inches + 0.3)[0]
+    ax = _new_axes(width * inches, height * inches + 0.3)[0]
     ax.imshow(page)
     ax.axis("off")
     if left_out:  # above the page, as such boxes are small and often beside a digit
@@ -219,7 +216,6 @@ def plot_history(
     floor: float,
     plateau: float,
     *,
-    ax: Axes | None = None,
     path: PathLike | None = None,
 ) -> Figure:
     """Draws learning curves between the best possible error and that of one image for all.
@@ -228,13 +224,12 @@ def plot_history(
         curves: Mean squared error after each epoch, by name.
         floor: The error of the mean image of the right digit.
         plateau: The error of one and the same mean image for every input.
-        ax: Axis to draw on; by default a figure of its own.
         path: File to save the figure to.
 
     Returns:
         The figure.
     """
-    ax = ax or _new_axes(7, 4)[0]
+    ax = _new_axes(7, 4)[0]
     for name, errors in curves.items():
         ax.plot(range(1, len(errors) + 1), errors, marker=".", label=name)
     for error, name in (
@@ -259,7 +254,6 @@ def animate_chain(
     generated: ArrayLike,
     path: PathLike,
     *,
-    columns: int = 10,
     seconds: float = 0.6,
 ) -> Figure:
     """Saves a chain as an animated GIF in which one image after the other appears.
@@ -268,7 +262,6 @@ def animate_chain(
         inputs: The context, `(t, 28, 28)` or flattened `(t, 784)`.
         generated: `(steps, 28, 28)`.
         path: The `.gif` file to write.
-        columns: Images in a row; longer chains go on in the next one.
         seconds: Time between two images, 0.01 to 60.
 
     Returns:
@@ -278,7 +271,7 @@ def animate_chain(
     if Path(path).suffix.lower() != ".gif":
         raise ValueError(f"{path}: expected a .gif file")
     inputs, generated = _images(inputs), _images(generated)
-    figure = plot_chain(inputs, generated, columns=columns)
+    figure = plot_chain(inputs, generated)
     figure.subplots_adjust(0, 0, 1, 1)
     (ax,) = figure.axes
 

@@ -353,7 +353,8 @@ class DigitSequences:
         writers = able[rows, rng.integers(able_counts[rows])][:, None]  # (n, 1)
         counts, starts = counts[writers, digits], starts[writers, digits]
         places = starts + rng.integers(counts)
-        while (again := _repeated(places)).any():
+        # No image twice: a place that has the same one as a place before it takes another.
+        while (again := np.triu(places[:, :, None] == places[:, None], 1).any(axis=1)).any():
             places[again] = starts[again] + rng.integers(counts[again])
         return digits, by_writer[places]
 
@@ -411,12 +412,3 @@ class DigitSequences:
         ):
             chosen = kinds == name
             inputs[rows[chosen], columns[chosen]] = images[chosen]
-
-
-def _repeated(places: np.ndarray) -> np.ndarray:
-    """Where a row has a number again that stands further to its left, `bool (n, t + 1)`."""
-    order = np.argsort(places, axis=1, kind="stable")
-    ordered = np.take_along_axis(places, order, axis=1)
-    repeated = np.zeros(places.shape, bool)
-    np.put_along_axis(repeated, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
-    return repeated

@@ -52,7 +52,7 @@ def train_predictor(
     >>> model = train_predictor(train, steps=1_200)
     """
     check_count(steps, "steps")
-    stream = sequences.batches(batch_size)
+    stream = _stream(sequences, batch_size)
     keras.utils.set_random_seed(int(seed))
     model = build(sequences.windows.shape[1] - 1)
     _prepare(model, sequences)
@@ -232,7 +232,7 @@ class _Checkpoint(keras.callbacks.Callback):
 
 
 def _stream(
-    sequences: DigitSequences, batch_size: int, start: int, shard: tuple[int, int]
+    sequences: DigitSequences, batch_size: int, start: int = 0, shard: tuple[int, int] = (0, 1)
 ) -> Iterable:
     """The batches to train on; for TensorFlow as its own kind of data set.
 

@@ -16,7 +16,7 @@ from scipy import ndimage
 from skimage.measure import block_reduce
 from skimage.morphology import reconstruction
 
-from data import SIDE
+from data import SIDE, check_count
 
 Picture = str | os.PathLike | bytes | BinaryIO | Image.Image | ArrayLike
 
@@ -177,8 +177,8 @@ def read_page(picture: Picture, count: int | None = None) -> np.ndarray:
     >>> model.generate(read_page("page.jpg", count=4), steps=6).shape
     (6, 28, 28)
     """
-    if count is not None and not isinstance(count, int | np.integer):
-        raise ValueError(f"count is {count!r}; expected an integer")
+    if count is not None:
+        check_count(count, "count")
     digits, _ = _search(picture)
     if not digits or count not in (None, len(digits)):
         found = f"{len(digits) or 'no'} digits found"

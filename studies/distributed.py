@@ -81,7 +81,7 @@ if options.processes > 1:
 
     multihost_utils.assert_equal(
         epochs_done(folder),
-        f"The processes were interrupted in different epochs: copy the model.keras of one in "
+        "The processes were interrupted in different epochs: copy the model.keras of one in "
         f"{options.folder} over those of the others",
     )
 keras.utils.set_random_seed(0)

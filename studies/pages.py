@@ -4,13 +4,13 @@ python -m studies.pages [--folder FOLDER]
 """
 
 import argparse
-import csv
 import itertools
 import time
 from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 from PIL import Image
 from scipy import ndimage
 from skimage.morphology import skeletonize
@@ -85,10 +85,8 @@ if __name__ == "__main__":
     options = parser.parse_args()
     model = keras.saving.load_model(report.ROOT / "models" / "next_image.keras")
     if options.folder:
-        with open(options.folder / "labels.csv", newline="", encoding="utf-8") as file:
-            labelled = [
-                (options.folder / row["file"], row["digits"]) for row in csv.DictReader(file)
-            ]
+        labels = pd.read_csv(options.folder / "labels.csv", dtype=str)
+        labelled = zip(options.folder / labels["file"], labels["digits"], strict=True)
         runs = [run("strangers'", *page, model) for page in labelled]
     else:
         seeds, test = range(100, 130), load_mnist()[1]
@@ -96,12 +94,8 @@ if __name__ == "__main__":
             run(f"{ink}, {paper}", *drawn(*test, ink, paper, seed), model)
             for ink, paper, seed in itertools.product(INKS, PAPERS, seeds)
         ]
-    by = list(runs[0])[:-1]
-    for kind in {each["kind"] for each in runs}:
-        same = [each for each in runs if each["kind"] == kind]
-        totals = {column: sum(each[column] for each in same) for column in by[1:]}
-        for each in same:
-            each |= totals
+    runs, by = pd.DataFrame(runs), list(runs[0])[:-1]
+    runs[by[1:]] = runs.groupby("kind")[by[1:]].transform("sum")
     notes = "Fours: ascending digits in a row; continued: those after which the next one is shown."
     name = "pages_strangers" if options.folder else "pages"
-    report.save(name, runs, by, {"seconds": "{:.2f}"}, notes)
+    report.save(name, runs.to_dict("records"), by, {"seconds": "{:.2f}"}, notes)

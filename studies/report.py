@@ -46,26 +46,14 @@ def in_turns(work: Callable[[str], dict], ways: dict[str, dict], rounds: int) ->
     return [in_processes(work, [way], **own)[0] | {"way": way} for way, own in turns]
 
 
-def spread(values: Iterable[float | None], form: str = "{}", never: str = "never") -> str:
+def spread(values: Iterable[float | None], form: str = "{}") -> str:
     """Median and range, such as `3 (2 to 5)`; `None` or infinite is a run that never got there."""
     ordered = sorted(float("inf") if value is None else value for value in values)
     low, middle, high = (
-        never if value == float("inf") else form.format(value)
+        "never" if value == float("inf") else form.format(value)
         for value in (ordered[0], statistics.median(ordered), ordered[-1])
     )
     return middle if low == high else f"{middle} ({low} to {high})"
-
-
-def summary(runs: list[dict], by: Sequence[str], forms: dict[str, str]) -> list[dict]:
-    """Rows of a table: what some columns name, and medians and ranges of others, in these forms."""
-    groups = {}
-    for run in runs:
-        groups.setdefault(tuple(run[column] for column in by), []).append(run)
-    return [
-        dict(zip(by, names, strict=True))
-        | {column: spread([run[column] for run in group], form) for column, form in forms.items()}
-        for names, group in groups.items()
-    ]
 
 
 def machine() -> dict:
@@ -93,8 +81,17 @@ def machine() -> dict:
 
 
 def save(name: str, runs: list[dict], by: Sequence[str], forms: dict, notes: str) -> None:
-    """Prints the summary of runs, and saves it in `results/`."""
-    rows, about = summary(runs, by, forms), machine()
+    """Prints and saves in `results/` a table of runs: what some columns name, and medians and
+    ranges of others, in these forms."""
+    groups = {}
+    for run in runs:
+        groups.setdefault(tuple(run[column] for column in by), []).append(run)
+    rows = [
+        dict(zip(by, names, strict=True))
+        | {column: spread([run[column] for run in group], form) for column, form in forms.items()}
+        for names, group in groups.items()
+    ]
+    about = machine()
     script = name.partition("_")[0]  # plateau.py also saves plateau_causes
     command = f"KERAS_BACKEND={about['backend']} python -m studies.{script}"
     origin = f"`{command}` on " + ", ".join(f"{key} {value}" for key, value in about.items())

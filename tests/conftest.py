@@ -20,6 +20,12 @@ def test(mnist):
 
 
 @pytest.fixture(scope="session")
+def images(test):
+    """Six contexts as uint8 images, (6, 4, 28, 28)."""
+    return test.images[test.draw(6)[1][:, :-1]]
+
+
+@pytest.fixture(scope="session")
 def model(train):
     """A small predictor after a short fit: enough to have learned to count."""
     import keras  # only here: tests of the data do without

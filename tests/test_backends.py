@@ -21,9 +21,8 @@ def predictions(images):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_a_model_predicts_the_same_whichever_backend_saved_and_whichever_loads_it(backend, test):
+def test_a_model_predicts_the_same_whichever_backend_saved_and_whichever_loads_it(backend, images):
     pytest.importorskip(backend)
-    images = test.images[test.draw(6)[1][:, :4]]
     ((chain, drawn),) = in_processes(predictions, [images], KERAS_BACKEND=backend)
     own_chain, own_drawn = predictions(images)
     np.testing.assert_allclose(chain, own_chain, atol=1e-5)

@@ -142,7 +142,7 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: read_page(WHITE), "no digits found"),
         (lambda: find_digits(NOISE), " strokes found: this is noise, or print, and no page of dig"),
         (lambda: plot_page(WHITE, np.zeros((0, 4))), "uint8 (99, 99), and boxes (0, 4); expected"),
-        (lambda: plot_sequence(CONTEXT, CONTEXT[0], [1, 2]), "got 2 titles; expected 5, or none"),
+        (lambda: plot_sequence(CONTEXT, CONTEXT[0], [1, 2]), "got 2 digits; expected 5"),
         (lambda: plot_predictions(CONTEXT[None], CONTEXT, CONTEXT), "targets for 1 contexts"),
         (lambda: plot_grid(CONTEXT[None], rows="ab"), "got 2 titles; expected 1, or none"),
         (lambda: plot_grid(CONTEXT[None], real=[True]), "real is [True]; expected numbers of row"),

@@ -62,7 +62,7 @@ def test_reads_any_file_of_the_same_layout_that_fits_into_memory(tmp_path, monke
 
 def test_what_needs_no_network_never_imports_keras():
     code = (
-        "import sys, data, preprocessing, augmentation, plotting, handwriting.page; "
+        "import sys, data, preprocessing, augmentation, plotting, handwriting.pad; "
         "data.load_mnist(); "
         "sys.exit(any(name in sys.modules for name in ('keras', 'tensorflow', 'jax')))"
     )

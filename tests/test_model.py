@@ -13,12 +13,6 @@ from model import NextImagePredictor, adapt, generate, make_optimizer, summed_sq
 numpy = keras.ops.convert_to_numpy
 
 
-@pytest.fixture(scope="module")
-def images(test):
-    """Six sequences as uint8 images, (6, 4, 28, 28)."""
-    return test.images[test.draw(6)[1][:, :-1]]
-
-
 @pytest.mark.parametrize(("length", "units"), [(4, (128, 128)), (1, (1, 1)), (None, (3, 5))])
 def test_is_a_plain_sequential_model(length, units):
     model = NextImagePredictor(length, units, name="short")

@@ -72,12 +72,6 @@ def test_a_core_file_imports_only_those_above_it_in_the_readme():
         assert not imported & {*core[place:], "handwriting", "sampling", "studies"}, name
 
 
-def test_the_first_three_files_and_the_pad_need_no_keras():
-    code = "import sys, data, preprocessing, augmentation, handwriting.pad\n"
-    code += "sys.exit('keras' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_the_code_runs_from_top_to_bottom(page, tmp_path):

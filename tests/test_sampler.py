@@ -31,12 +31,6 @@ def sampler(train, predictor):
     return sampler
 
 
-@pytest.fixture(scope="module")
-def images(test):
-    _, indices = test.draw(6)
-    return test.images[indices[:, :-1]]
-
-
 def share_that_differs(first, second):
     """Levels of grey are drawn: another rounding error in a probability may change a few."""
     return (first != second).mean()
