@@ -63,7 +63,7 @@ def load_writers() -> tuple[np.ndarray, np.ndarray]:
     """Loads who wrote each image of MNIST.
 
     539 people wrote the training images, 297 others the test images. They have
-    numbers, no names: those of the forms that they filled in for NIST in 1992.
+    numbers, no names: those of forms that they filled in for NIST about 1990.
 
     Returns:
         `uint16 (60000,)` and `uint16 (10000,)`: numbers of the writers of

@@ -174,8 +174,8 @@ def main() -> None:
         ("Adam remembers for a thousand steps how large the first gradients were: with a memory "
          "of ten (beta_2 of 0.9) it takes less than two thirds of the steps",
          "steps at 0.9 over 0.999", 0, 2 / 3),
-        ("All that SGD lacks is the size of its steps: at 784 times the rate, as the sum would "
-         "give it, its error is that of the mean image or better",
+        ("What SGD lacks on the way to the mean image is the size of its steps: at 784 times the "
+         "rate, as the sum would give it, it gets there",
          "error at 784 times the rate", 0, 1.02),
     ]  # fmt: skip
     rows = []
