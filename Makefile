@@ -37,13 +37,13 @@ lint: .venv/installed ## check style and format
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 
-bench: .venv/installed ## measure again what studies/results/ holds, in three hours
+bench: .venv/installed ## measure again what studies/results/ holds, in five hours
 	$(RUN) studies.throughput
 	$(RUN) studies.growth
 	$(RUN) studies.pages
 	KERAS_BACKEND=jax $(RUN) studies.seeds
 	KERAS_BACKEND=jax $(RUN) studies.plateau
-	KERAS_BACKEND=jax $(RUN) studies.architectures
+	$(RUN) studies.architectures
 
 release: .venv/installed ## train what models/ holds, execute all notebooks, write imgs/
 	$(RUN) studies.release
