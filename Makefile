@@ -10,11 +10,6 @@ define INSTALL
 	$(RUN) uv pip install --quiet -r requirements.txt $(1) || $(PIP) -r requirements.txt $(1)
 endef
 
-# On Linux, glibc gives large arrays back to the system as soon as they are free, and the next step
-# of training waits for the same memory again, page by page. So it keeps up to 1 GiB.
-notebook release lab: export MALLOC_MMAP_THRESHOLD_ ?= 1073741824
-notebook release lab: export MALLOC_TRIM_THRESHOLD_ ?= 1073741824
-
 .PHONY: notebook lab test test-all lint bench release demo upgrade clean
 
 notebook: .venv/installed ## execute main.ipynb; the copy with its outputs is runs/main/main.ipynb
