@@ -24,8 +24,8 @@ test: .venv/installed ## run the tests, but for the slow ones
 
 test-all: .venv/installed ## run the slow tests: notebooks, browser, killing, and the models on JAX
 	$(RUN) pytest -n 2 --dist worksteal -m slow -rs
-	KERAS_BACKEND=jax $(RUN) pytest -n 2 -m "not slow" -k "not linear" \
-		tests/test_model.py tests/test_training.py tests/test_writers.py \
+	KERAS_BACKEND=jax $(RUN) pytest -n 2 -m "not slow" \
+		tests/test_model.py tests/test_training.py tests/test_writers.py tests/test_decoder.py \
 		tests/test_sampler.py::test_learns_to_draw_the_right_digits_and_leaves_the_predictor_alone
 
 lint: .venv/installed ## check style and format
