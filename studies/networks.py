@@ -56,8 +56,8 @@ def encoder_and_lstm(length):
 
 def convolutional_lstm(length):
     images = layers.Reshape((length, SIDE, SIDE, 1))
-    first = layers.ConvLSTM2D(8, 5, strides=2, return_sequences=True)
-    return predictor(length, images, first, layers.ConvLSTM2D(16, 5, strides=2), layers.Flatten())
+    first = layers.ConvLSTM2D(16, 5, strides=4, return_sequences=True)
+    return predictor(length, images, first, layers.ConvLSTM2D(16, 3), layers.Flatten())
 
 
 def convolution_over_time(length):
