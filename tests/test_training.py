@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,9 +22,9 @@ def pairs(mnist):
     return DigitSequences(*mnist[1], windows=[[3, 2, 1], [2, 1, 0]], seed=0)
 
 
-def check_weights(model, expected):
+def check_weights(model, expected, atol=1e-5):
     for one, other in zip(model.get_weights(), expected.get_weights(), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-5)
+        np.testing.assert_allclose(one, other, rtol=0, atol=atol)
 
 
 def linear(*inputs):
@@ -73,7 +74,8 @@ def test_a_run_goes_on_where_more_epochs_are_wanted(pairs, tmp_path, stream):
     # On with the same model, whose optimizer is built.
     _, history = fit(pairs, str(folder), 3, loaded, **stream, validation_data=pairs.sample(8)[:2])
     assert history.epoch == [2] and set(history.history) == {"loss", "val_loss"}
-    check_weights(loaded, whole)
+    # JAX computes the same bits twice.
+    check_weights(loaded, whole, atol=0 if keras.backend.backend() == "jax" else 1e-5)
     with pytest.raises(ValueError, match="has epochs of 2 batches"):
         fit(pairs, folder, 4, **stream | {"steps_per_epoch": 3})
     with pytest.raises(ValueError, match="of another network"):
@@ -128,9 +130,13 @@ def test_a_folder_that_cannot_be_written_to_is_found_out_before_training(pairs, 
 def start(backend, *arguments):
     # Two processes can't share a GPU, and the devices that are counted are those of the CPU.
     cpu = {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": backend}
-    command = [sys.executable, "-m", *map(str, arguments)]
-    root, environment = Path(__file__).parent.parent, {**os.environ, **cpu}
-    return subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "studies.distributed", *map(str, arguments)]
+    command += ["--batch-size=64", "--steps-per-epoch=4", "--epochs=9"]
+    where = {"cwd": Path(__file__).parent.parent, "env": {**os.environ, **cpu}}
+    # In a session of its own, so that it can be killed with the processes that it starts.
+    return subprocess.Popen(
+        command, **where, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
 
 
 def finished(process):
@@ -139,39 +145,27 @@ def finished(process):
     return json.loads(out.splitlines()[-1])
 
 
-DISTRIBUTED = "studies.distributed", "--batch-size", 64, "--steps-per-epoch", 4
-
-
-@pytest.mark.slow
-def test_a_killed_run_ends_with_the_same_weights_as_one_never_interrupted(tmp_path):
-    pytest.importorskip("jax")  # computes the same bits twice
-    arguments = "jax", *DISTRIBUTED, "--epochs", 9, "--folder"
-    whole, killed = (start(*arguments, tmp_path / name) for name in ("whole", "killed"))
-    while epochs_done(tmp_path / "killed/0") < 3 and killed.poll() is None:
-        time.sleep(0.01)
-    killed.kill()
-    killed.communicate()
-    assert killed.returncode == -signal.SIGKILL
-    assert len(finished(whole)["losses"]) == 9
-    assert 0 < len(finished(start(*arguments, tmp_path / "killed"))["losses"]) <= 6
-    models = [keras.saving.load_model(path) for path in tmp_path.glob("*/0/model.keras")]
-    for one, other in zip(*(model.get_weights() for model in models), strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("backend", "more", "processes", "rtol"),
-    [("jax", "--local-processes", 2, 1e-5), ("tensorflow", "--devices", 1, 1e-4)],
+    [("jax", "--local-processes=2", 2, 1e-5), ("tensorflow", "--devices=2", 1, 1e-4)],
 )
-def test_two_processes_or_devices_have_the_losses_of_one(backend, more, processes, rtol, tmp_path):
+def test_a_run_divided_in_two_and_killed_ends_as_a_whole_one(
+    backend, more, processes, rtol, tmp_path
+):
     pytest.importorskip(backend)
-    # The second time, both go on after their two epochs, from the state that they have saved.
-    for epochs, trained in ((2, 2), (3, 1)):
-        arguments = backend, *DISTRIBUTED, "--epochs", epochs, "--folder"
-        first = start(*arguments, tmp_path / "1")
-        one, two = map(finished, (first, start(*arguments, tmp_path / "2", more, 2)))
-        assert (one["devices"], two["devices"]) == (1, 2)
-        assert (one["processes"], two["processes"]) == (1, processes)
-        assert len(one["losses"]) == len(two["losses"]) == trained
-        np.testing.assert_allclose(two["losses"], one["losses"], rtol=rtol)
+    whole, folder = start(backend, "--folder", tmp_path / "whole"), tmp_path / "killed"
+    killed, own = start(backend, "--folder", folder, more), [folder / str(n) for n in range(2)]
+    while min(map(epochs_done, own[:processes])) < 3 and killed.poll() is None:
+        time.sleep(0.01)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
+    if processes == 2:  # as the script asks for, where one was an epoch ahead of the other
+        shutil.copy(own[0] / "model.keras", own[1])
+    one, two = finished(whole), finished(start(backend, "--folder", folder, more))
+    assert (one["devices"], two["devices"]) == (1, 2)
+    assert (one["processes"], two["processes"]) == (1, processes)
+    rest = len(two["losses"])
+    assert len(one["losses"]) == 9 and 0 < rest <= 6
+    np.testing.assert_allclose(two["losses"], one["losses"][-rest:], rtol=rtol)
