@@ -7,11 +7,9 @@ one, `units=(8, 8)`, to keep the largest size to minutes.
 """
 
 import itertools
-import json
 import sys
 import tempfile
 import time
-from os import PathLike
 
 from data import load_mnist
 from preprocessing import DigitSequences
@@ -49,25 +47,6 @@ def measure(way: str) -> dict:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     peak /= 2**20 if sys.platform == "darwin" else 2**10
     return {"work": work, "sequences": sequences, "seconds": seconds, "peak memory, MB": peak}
-
-
-def plot(path: str | PathLike) -> None:
-    """Draws the saved results."""
-    import matplotlib.pyplot as plt  # only here: they would be most of the memory of building
-    import pandas as pd
-
-    results = json.loads((report.RESULTS / "growth.json").read_text())
-    rows = pd.DataFrame(results["rows"]).set_index("work")
-    medians = rows.apply(lambda cells: cells.str.split().str[0].str.replace(",", "").astype(float))
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
-    for ax, column in zip(axes, ("seconds", "peak memory, MB"), strict=True):
-        for work in WORKS:
-            ax.loglog(medians["sequences"][work], medians[column][work], marker="o", label=work)
-        ax.set(xlabel="sequences", ylabel=column)
-        ax.legend(frameon=False)
-    axes[1].set_ylim(10, 10_000)
-    figure.savefig(path)
-    plt.close(figure)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,6 @@ from data import load_mnist, load_writers, validation_images
 from model import make_optimizer
 from preprocessing import Corruption, DigitSequences, digit_windows
 from sampling.sampler import NextImageSampler
-from studies import growth
 from studies.report import ROOT, in_processes
 from studies.writers import train_on_writers
 from training import train_predictor
@@ -161,7 +160,7 @@ def main(arguments: list[str] | None = None) -> None:
         "main.ipynb",
         *sorted(f"studies/{path.name}" for path in ROOT.glob("studies/*.ipynb")),
     ]
-    files += ["imgs/growth.png", "imgs/pad.png"]
+    files.append("imgs/pad.png")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help=f"some of {', '.join(files)}, or their stems")
     names = parser.parse_args(arguments).names
@@ -172,8 +171,6 @@ def main(arguments: list[str] | None = None) -> None:
             in_processes(release_model, [path], KERAS_BACKEND=MODELS[path.stem][1])
         elif path.suffix == ".ipynb":
             release_notebook(path)
-        elif path.stem == "growth":
-            growth.plot(path)
         else:  # a test draws on the pad, in a browser
             test = [sys.executable, "-m", "pytest", "tests/test_browser.py", "-k", "notebook"]
             subprocess.run(test, cwd=ROOT, env={**os.environ, "PAD_PICTURE": str(path)}, check=True)

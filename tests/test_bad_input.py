@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from augmentation import AUGMENTATION, Augmentation
-from data import check_count, flatten, load_mnist
+from data import check_count, flatten
 from handwriting.pad import DrawingPad
 from handwriting.page import find_digits, in_mnist_form, load_picture, normalise, read_page
 from plotting import (
@@ -37,13 +37,6 @@ def sequences(*arguments, labels=LABELS, **options):
     return DigitSequences(IMAGES, labels, *arguments, **options)
 
 
-def load(spoil=lambda content: content, **changes):
-    arrays = {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES, "y_test": LABELS} | changes
-    np.savez("bad.npz", **{key: array for key, array in arrays.items() if array is not None})
-    Path("bad.npz").write_bytes(spoil(Path("bad.npz").read_bytes()))
-    load_mnist("bad.npz")
-
-
 RANGES = {"shift": "0 to 28", "rotation": "-360 to 360", "zoom": "0.1 to 10", "shear": "-10 to 10"}
 RANGES |= {"thickness": "-1 to 1", "blur": "0 to 1", "paper": "0 to 1", "noise": "0 to 1"}
 NO_SHIFTS = {(-0.01, 1): -0.01, (0, 28.01): 28.01, (2, 1): 1, (np.nan, 1): np.nan}
@@ -54,17 +47,6 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
     ("ask", "fault"),
     [
         # data
-        (lambda: load(x_test=None, y_test=None), "bad.npz: lacks x_test, y_test; expected x_tr"),
-        (lambda: load(x_train=IMAGES[..., :27]), "x_train is uint8 (120, 28, 27), expected uint8"),
-        (lambda: load(x_train=IMAGES / 255), "x_train is float64"),
-        (lambda: load(y_test=LABELS[:, None]), "y_test is uint8 (120, 1), expected uint8 (n,)"),
-        (lambda: load(y_test=LABELS + np.uint8(1)), "y_test holds the label 10, expected 0 to 9"),
-        (lambda: load(x_test=IMAGES[1:]), "bad.npz: 119 images but 120 labels in test"),
-        (lambda: load(y_train=np.minimum(LABELS, 8)), "bad.npz: no train image of digit 9"),
-        (lambda: load(x_test=IMAGES[:0], y_test=LABELS[:0]), "no test image of digit 0, 1, 2, 3"),
-        (lambda: load(y_train=np.array([{}] * 120)), "plain arrays: Object arrays cannot be load"),
-        (lambda: load(lambda a: a.replace(b"120, 28, 28", b"9999999999,")), "not a readable .npz"),
-        (lambda: load(lambda a: a[:5_000]), "bad.npz: not a readable .npz file"),
         (lambda: flatten(IMAGES[..., 1:]), "(120, 28, 27); expected (..., 28, 28) or (..., 784)"),
         (lambda: flatten(np.uint8(3)), "images have shape ()"),
         (

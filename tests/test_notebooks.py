@@ -70,8 +70,7 @@ def test_is_committed_as_a_full_run_left_it(name):
 
 
 def test_what_ships_is_small_and_made_by_something():
-    # The others: by growth.py, and by tests/test_browser.py.
-    drawn = set().union(*map(drawn_by, NOTEBOOKS), {"growth.png", "pad.png"})
+    drawn = set().union(*map(drawn_by, NOTEBOOKS), {"pad.png"})  # by tests/test_browser.py
     assert drawn == PICTURES and len(PICTURES) <= 35
     assert {f"{name}{n}.png" for name in ("sgd", "rmsprop", "adam") for n in range(6)} < PICTURES
     assert {"formula_sample_1.png", "formula_sample_2.png"} < PICTURES

@@ -11,7 +11,7 @@ import pytest
 
 from evaluation import digit_means
 from model import NextImagePredictor, adapt, summed_squared_error
-from studies import growth, release, report
+from studies import release, report
 from studies.networks import NETWORKS
 from studies.plateau import Watch
 
@@ -73,11 +73,6 @@ def test_a_result_tells_whether_the_code_has_changed_since_its_commit(tmp_path, 
     for path, said in ((other, "[0-9a-f]{7,40}"), (code, "[0-9a-f]{7,40} and changes")):
         path.write_text("changed")
         assert re.fullmatch(said, report.machine()["commit"])
-
-
-def test_growth_is_drawn_from_the_saved_results(tmp_path):
-    growth.plot(tmp_path / "growth.png")
-    assert (tmp_path / "growth.png").stat().st_size > 5_000
 
 
 @pytest.mark.parametrize(("bits", "largest"), [(10, 2**-11), (7, 2**-8)])
