@@ -238,14 +238,8 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.predictor.generate(CONTEXT, 0), "steps is 0; expected an integer"),
         (lambda k: k.read_digits(CONTEXT * np.nan), "float64 images range from nan"),
         (lambda k: k.train_classifier(IMAGES, LABELS), "with n at least 128"),
-        (
-            lambda k: k.train_classifier(np.tile(IMAGES, (2, 1, 1)) / 255, np.tile(LABELS, 2)),
-            "float64",
-        ),
-        (
-            lambda k: k.train_classifier(np.tile(IMAGES, (2, 1, 1)), np.tile(LABELS, 2) + 1),
-            "0 to 9",
-        ),
+        (lambda k: k.train_classifier(TWICE / 255, np.tile(LABELS, 2)), "float64"),
+        (lambda k: k.train_classifier(TWICE, np.tile(LABELS, 2) + 1), "0 to 9"),
         (lambda k: k.classify(CONTEXT[:0]), "shape (0, 28, 28); expected at least one"),
         # evaluation
         (lambda k: k.mean_image_floor(CONTEXT[:2], [0, -1]), "expected integers (n,) in 0 to 9"),
