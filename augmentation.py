@@ -87,6 +87,7 @@ class Augmentation:
             low, high = given
             check_number(low, f"{name}, a range (low, high),", least, most)
             check_number(high, f"{name}, a range (low, high),", low, most)
+            object.__setattr__(self, name, (low, high))  # of a list, which may change later
 
     def __call__(
         self, images: ArrayLike, seed: int | np.random.Generator | None = None

@@ -124,7 +124,8 @@ def train_classifier(images: np.ndarray, labels: np.ndarray, epochs: int = 5) ->
     check_count(epochs, "epochs")
     images, labels = np.asarray(images), np.asarray(labels)
     known = labels.dtype.kind in "iu" and np.isin(labels, range(10)).all()
-    if images.dtype != np.uint8 or labels.shape != images.shape[:1] or len(labels) < BATCH:
+    fits = images.shape[1:] == (SIDE, SIDE) and labels.shape == images.shape[:1]
+    if images.dtype != np.uint8 or not fits or len(labels) < BATCH:
         raise ValueError(
             f"images are {images.dtype} {images.shape} and labels {labels.shape}; "
             f"expected uint8 (n, {SIDE}, {SIDE}) and (n,), with n at least {BATCH}"

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
-from data import SIDE, check_count, check_number, flatten
+from data import PIXELS, SIDE, check_count, check_number, flatten
 
 REAL, GENERATED, FOUND = "0.7", "tab:blue", "tab:orange"
 PITCH = SIDE + 4  # pixels from one image to the next
@@ -49,12 +49,14 @@ def plot_sequence(
 
     >>> plot_sequence(inputs[0], targets[0], digits[0], path="sequence.png")
     """
-    inputs = _images(inputs)
-    titles = [""] * (len(inputs) + 1) if digits is None else digits
-    if len(titles) != len(inputs) + 1:
-        raise ValueError(f"got {len(titles)} digits; expected {len(inputs) + 1}")
+    inputs, target = _images(inputs), _images(target)
+    titles = [""] * (len(inputs) + 1) if digits is None else list(digits)
+    if len(titles) != len(inputs) + 1 or len(target) != 1:
+        raise ValueError(
+            f"got {len(titles)} digits and {len(target)} targets; expected {len(inputs) + 1} and 1"
+        )
     ax = _new_axis(len(inputs) + 2)
-    _draw(ax, [*inputs, None, *_images(target)], [*titles[:-1], "", titles[-1]])
+    _draw(ax, [*inputs, None, *target], [*titles[:-1], "", titles[-1]])
     return _finish(ax.figure, path)
 
 
@@ -80,17 +82,22 @@ def plot_predictions(
     """
     if not isinstance(predictions, dict):
         predictions = {"generated": predictions}
-    inputs = flatten(inputs)
-    n, length = inputs.shape[:2]
+    inputs, targets = flatten(inputs), flatten(targets)
+    answers = {title: flatten(images) for title, images in predictions.items()}
+    n, count = len(inputs), len(answers)
     _check_titles(rows, n)
-    count = len(predictions)
-    if any(len(each) != n for each in (targets, *predictions.values())):
-        raise ValueError(f"expected predictions and targets for {n} contexts")
+    shapes = {each.shape for each in (targets, *answers.values())}
+    if inputs.ndim != 3 or shapes != {(n, PIXELS)}:
+        raise ValueError(
+            f"contexts are {inputs.shape}, and predictions and targets {shapes}; "
+            f"expected (n, t, {PIXELS}) and (n, {PIXELS})"
+        )
+    length = inputs.shape[1]
     axes = _new_axes((length + count + 2) * INCHES, n * (INCHES + 0.2), rows=n)
-    titles = [""] * (length + 1) + [*predictions, "real"]
+    titles = [""] * (length + 1) + [*answers, "real"]
     for row, ax in enumerate(axes):
-        answers = [image for every in predictions.values() for image in _images(every[row])]
-        images = [*_images(inputs[row]), None, *answers, *_images(targets[row])]
+        drawn = [each[row] for each in (*answers.values(), targets)]
+        images = [*_images(inputs[row]), None, *_images(drawn)]
         _draw(ax, images, titles, generated=range(length + 1, length + 1 + count))
         titles = ()  # once is enough
     for ax, title in zip(axes, rows, strict=False):
@@ -146,7 +153,9 @@ def plot_grid(
     Returns:
         The figure.
     """
-    images = flatten(images).reshape(*np.shape(images)[:2], SIDE, SIDE)
+    images = flatten(images)
+    if images.ndim != 3 or not images.size:
+        raise ValueError(f"images are {images.shape}; expected (r, c, {PIXELS})")
     height, width = images.shape[:2]
     _check_titles(rows, height)
     _check_titles(columns, width)

@@ -109,7 +109,7 @@ class Corruption:
             by default any.
 
     Raises:
-        ValueError: Another rate or kind.
+        ValueError: Another rate or kind, or positions that are no integers.
 
     Example:
 
@@ -126,8 +126,12 @@ class Corruption:
         listed = isinstance(self.kinds, list | tuple) and self.kinds
         if not listed or not set(self.kinds) <= set(KINDS):
             raise ValueError(f"kinds are {self.kinds!r}; expected some of {KINDS}")
-        if self.positions is not None and np.asarray(self.positions).dtype.kind not in "iu":
-            raise ValueError(f"positions are {self.positions!r}; expected integers")
+        object.__setattr__(self, "kinds", tuple(self.kinds))  # which nobody can change later
+        if self.positions is not None:
+            positions = np.asarray(self.positions)
+            if positions.dtype.kind not in "iu" or positions.ndim != 1:
+                raise ValueError(f"positions are {self.positions!r}; expected integers")
+            object.__setattr__(self, "positions", tuple(positions.tolist()))
 
 
 class DigitSequences:
@@ -195,7 +199,7 @@ class DigitSequences:
         if augmentation is not None and not callable(augmentation):
             raise ValueError(f"augmentation is {augmentation!r}; expected a function")
         self.images = images
-        self.labels = labels
+        self.labels = labels.copy()  # draws follow their order
         self.corruption = corruption
         self.augmentation = augmentation
         self.seed = np.random.SeedSequence(seed).entropy
@@ -304,7 +308,8 @@ class DigitSequences:
         batch_size = check_count(batch_size, "batch_size")
         index, count = shard if np.shape(shard) == (2,) else (0, 0)
         check_count(count, "the number of shards")
-        if index not in range(count) or (count > 1 and batch_size % (BLOCK * count)):
+        whole = isinstance(index, int | np.integer)
+        if not whole or index not in range(count) or (count > 1 and batch_size % (BLOCK * count)):
             raise ValueError(
                 f"no shard {index} of {count} of a batch of {batch_size}; "
                 f"expected a multiple of {BLOCK} sequences for each of them"

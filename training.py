@@ -44,7 +44,7 @@ def train_predictor(
 
     Raises:
         ValueError: `steps` is not an integer of at least 1; `build` makes a
-            network for another length; or as for `make_optimizer`, `adapt` or
+            network for another length or shape; or as for `make_optimizer`, `adapt` or
             `DigitSequences.batches`.
 
     Example:
@@ -56,6 +56,9 @@ def train_predictor(
     keras.utils.set_random_seed(int(seed))
     model = build(sequences.windows.shape[1] - 1)
     _prepare(model, sequences)
+    predicted = model(np.zeros((1, sequences.windows.shape[1] - 1, PIXELS), "float32")).shape
+    if tuple(predicted) != (1, SIDE, SIDE):
+        raise ValueError(f"the network predicts {tuple(predicted)}; expected (1, {SIDE}, {SIDE})")
     adapt(model, sequences.mean_target())
     model.compile(
         make_optimizer(optimizer, steps) if isinstance(optimizer, str) else optimizer,
@@ -91,7 +94,8 @@ def resumable_fit(
         sequences: What to train on, the same in every call, with a `seed`:
             without one, every call draws others.
         folder: Where to keep `model.keras`, the model after the last whole
-            epoch, of this process alone; made if it isn't there.
+            epoch, of this process alone, and `unfinished.keras`, while it is
+            saved; made if it isn't there.
         epochs: Epochs in all, those before an interruption included. If they
             are done, the model is only loaded.
         steps_per_epoch: Batches in an epoch, the same in every call.
@@ -167,6 +171,8 @@ def _saved(folder: str | os.PathLike) -> list[int]:
     if not path.exists():
         return [0]
     try:
+        if not path.is_file():  # a pipe would wait
+            raise ValueError
         with zipfile.ZipFile(path) as archive:
             archive.getinfo("model.weights.h5")
             done, steps, size = archive.comment.split()

@@ -93,8 +93,14 @@ class DrawingPad(anywidget.AnyWidget):
         """
         self._function = function
         if not all(self.strokes):
-            function(np.zeros((self.count, SIDE, SIDE), np.uint8))
+            self._answered(np.zeros((self.count, SIDE, SIDE), np.uint8))
         self._show()
+
+    def _answered(self, images: np.ndarray) -> dict:
+        answers = self._function(images)
+        if not isinstance(answers, dict):
+            raise ValueError(f"the function answered {answers!r:.40}; expected images by title")
+        return answers
 
     @traitlets.validate("strokes")
     def _check(self, proposal: dict) -> list:
@@ -112,7 +118,7 @@ class DrawingPad(anywidget.AnyWidget):
         try:
             if all(self.strokes):
                 self.status = "thinking …"
-                for title, images in self._function(self.images).items():
+                for title, images in self._answered(self.images).items():
                     pixels = np.round(255 * np.atleast_2d(flatten(images))).astype(np.uint8)
                     answers.append({"title": title, "images": [row.tobytes() for row in pixels]})
         except Exception as error:

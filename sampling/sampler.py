@@ -32,7 +32,8 @@ class NextImageSampler(keras.Model):
     after the last image. It is a normal Keras model, with `compile`, `fit`, `save`
     and callbacks, but has its own loss: `compile` needs none, and no metrics.
     `predict` answers with states. `fit` takes contexts or, in place of them, their
-    states: computed once, no epoch has to compute them again.
+    states: computed once, no epoch has to compute them again. (`compile` anew before
+    changing from one to the other.)
 
     Args:
         predictor: A trained `NextImagePredictor`. The sampler has a copy of its
@@ -74,8 +75,8 @@ class NextImageSampler(keras.Model):
         super().__init__(name=name)
         self.codes, self.units, self.blocks = codes, units, blocks
         layers, lstms = keras.layers, predictor.layers[:2]
-        if not all(isinstance(layer, layers.LSTM) for layer in lstms):
-            raise ValueError(f"{predictor.name} does not begin with two LSTM layers")
+        if not all(isinstance(layer, layers.LSTM) for layer in lstms) or lstms[1].return_sequences:
+            raise ValueError(f"{predictor.name} does not have two LSTM layers, and no third")
         copies = [layers.LSTM.from_config(lstm.get_config()) for lstm in lstms]
         self.encoder = keras.Sequential([keras.Input(predictor.input_shape[1:]), *copies])
         self.encoder.set_weights([weights for lstm in lstms for weights in lstm.get_weights()])

@@ -9,7 +9,7 @@ from scipy.stats import multivariate_normal
 
 from augmentation import AUGMENTATION, Augmentation
 from classifier import read_digits
-from data import PIXELS, SIDE, flatten
+from data import PIXELS, SIDE, check_count, flatten
 from model import NextImagePredictor, make_optimizer, summed_squared_error
 from preprocessing import DigitSequences, digit_windows
 
@@ -99,6 +99,7 @@ class LinearModel:
     def _windows(self, context: np.ndarray, digits: np.ndarray):
         """For each window of digits: its rows, its target, their scores `(n, t c)`, the weights of
         the best linear prediction `(t c, c)`, and the covariance that it explains `(c, c)`."""
+        context = flatten(context)
         for window in np.unique(digits, axis=0):
             rows, (*seen, target) = (digits == window).all(axis=1), window
             centred = (context[rows] - self.means[seen]).swapaxes(0, 1)  # (t, n, 784)
@@ -158,6 +159,7 @@ def train_verifier(sequences: DigitSequences, steps: int = 1_500) -> keras.Model
         Bromley et al., 1993: Signature verification using a Siamese time
         delay neural network.
     """
+    check_count(steps, "steps")
     keras.utils.set_random_seed(0)
     layers, ops = keras.layers, keras.ops
     encoder = keras.Sequential(
@@ -208,6 +210,7 @@ def train_on_writers(
     Returns:
         The predictor.
     """
+    check_count(steps, "steps")
     windows = digit_windows(wrap=True)
     sequences = DigitSequences(images, labels, windows, pairing=writers, seed=seed)
     keras.utils.set_random_seed(seed)

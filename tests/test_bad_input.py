@@ -1,6 +1,7 @@
 """What is refused with a ValueError: what is asked for, and what the message says, one a row."""
 
 import importlib
+import os
 import re
 from functools import partial
 from pathlib import Path
@@ -76,6 +77,7 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: sequences().batches(96, shard=(3, 3)), "no shard 3 of 3 of a batch of 96;"),
         (lambda: sequences().batches(96, shard=(-1, 3)), "no shard -1 of 3 of a batch of 96;"),
         (lambda: sequences().batches(96, shard=(0, 2)), "expected a multiple of 32 sequences"),
+        (lambda: sequences().batches(96, shard=(2.0, 3)), "no shard 2.0 of 3 of a batch of 96;"),
         (lambda: sequences().batches(96, shard=3), "the number of shards is 0; expected an int"),
         (lambda: DigitSequences(IMAGES / 255, LABELS), "images are float64 (120, 28, 28); expect"),
         (lambda: sequences(labels=LABELS[1:]), "uint8 (119,); expected integers (120,)"),
@@ -93,6 +95,7 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: sequences(augmentation=0.5), "augmentation is 0.5; expected a function"),
         (lambda: sequences(corruption=Corruption(1, positions=[3, 4])), "corruption's positions"),
         (lambda: Corruption(1, positions=[]), "positions are []; expected integers"),
+        (lambda: Corruption(1, positions=2), "positions are 2; expected integers"),
         (lambda: Corruption(1, positions=[True, False]), "positions are [True, False]; expected"),
         (lambda: sequences([[0, 0]], labels=LABELS * 0, corruption=Corruption(1)), "second digit"),
         (lambda: Corruption(1.01), "rate is 1.01; expected a number from 0 to 1"),
@@ -124,8 +127,15 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: read_page(WHITE), "no digits found"),
         (lambda: find_digits(NOISE), " strokes found: this is noise, or print, and no page of dig"),
         (lambda: plot_page(WHITE, np.zeros((0, 4))), "uint8 (99, 99), and boxes (0, 4); expected"),
-        (lambda: plot_sequence(CONTEXT, CONTEXT[0], [1, 2]), "got 2 digits; expected 5"),
-        (lambda: plot_predictions(CONTEXT[None], CONTEXT, CONTEXT), "targets for 1 contexts"),
+        (lambda: plot_sequence(CONTEXT, CONTEXT[0], [1, 2]), "got 2 digits and 1 targets; expect"),
+        (lambda: plot_sequence(CONTEXT, CONTEXT), "got 5 digits and 4 targets; expected 5 and 1"),
+        (
+            lambda: plot_predictions(CONTEXT[None], CONTEXT, CONTEXT),
+            "contexts are (1, 4, 784), and",
+        ),
+        (lambda: plot_predictions(CONTEXT[None], CONTEXT[None], CONTEXT[:1]), "(1, 4, 784)}; exp"),
+        (lambda: plot_predictions(CONTEXT, CONTEXT, CONTEXT), "expected (n, t, 784) and (n, 784)"),
+        (lambda: plot_grid(CONTEXT), "images are (4, 784); expected (r, c, 784)"),
         (lambda: plot_grid(CONTEXT[None], rows="ab"), "got 2 titles; expected 1, or none"),
         (lambda: plot_grid(CONTEXT[None], real=[True]), "real is [True]; expected numbers of row"),
         (lambda: plot_grid(CONTEXT[None], real=[-1]), "real is [-1]; expected numbers of rows, 0"),
@@ -160,6 +170,7 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         ),
         (lambda: DrawingPad(strokes=5), "strokes are 5; expected a list of strokes for each box"),
         (lambda: DrawingPad(1, ["ab"]), "strokes are ['ab']; expected a list of strokes for each"),
+        (lambda: DrawingPad().answer(len), "the function answered 4; expected images by title"),
         (lambda: DrawingPad(3, [[DOT], [], []]).images, "nothing is drawn in box 2, 3"),
         *[
             (partial(DrawingPad, 1, [[DOT, stroke]]), "points [x, y, width] from [-1, -1, 0.001]")
@@ -182,7 +193,7 @@ def k():
     """All that needs Keras, which takes seconds to import: the rows above do without."""
     names = "keras.layers", "classifier", "evaluation", "model", "training"
     k = SimpleNamespace()
-    for name in (*names, "sampling.realism", "sampling.sampler"):
+    for name in (*names, "sampling.realism", "sampling.sampler", "studies.writers"):
         vars(k).update(vars(importlib.import_module(name)))
     k.predictor = k.NextImagePredictor(units=(2, 2))
     k.adapt_end = lambda *end: k.adapt(k.keras.Sequential([k.Input((784,)), *end]), CONTEXT[0])
@@ -194,6 +205,12 @@ def k():
 def says(answer):
     """A model that gives this answer, whatever it is asked."""
     return SimpleNamespace(predict=lambda *_, **__: answer, predict_on_batch=lambda _: answer)
+
+
+def flat(length):
+    import keras
+
+    return keras.Sequential([keras.Input((length, 784)), keras.layers.GlobalMaxPooling1D()])
 
 
 def find(k, content):
@@ -238,6 +255,10 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.predictor.generate(CONTEXT, 0), "steps is 0; expected an integer"),
         (lambda k: k.read_digits(CONTEXT * np.nan), "float64 images range from nan"),
         (lambda k: k.train_classifier(IMAGES, LABELS), "with n at least 128"),
+        (
+            lambda k: k.train_classifier(TWICE[..., 1:], np.tile(LABELS, 2)),
+            "expected uint8 (n, 28,",
+        ),
         (lambda k: k.train_classifier(TWICE / 255, np.tile(LABELS, 2)), "float64"),
         (lambda k: k.train_classifier(TWICE, np.tile(LABELS, 2) + 1), "0 to 9"),
         (lambda k: k.classify(CONTEXT[:0]), "shape (0, 28, 28); expected at least one"),
@@ -263,6 +284,12 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.train_predictor(UP, None), "steps is None; expected an integer"),
         (lambda k: k.train_predictor(UP, 1, batch_size=0), "batch_size is 0; expected an integer"),
         (lambda k: k.train_predictor(SHORT, 1, build=lambda _: k.predictor), "reads 4 images; con"),
+        (lambda k: k.train_predictor(UP, 1, build=flat), "predicts (1, 784); expected (1, 28, 28)"),
+        (lambda k: k.train_verifier(UP, None), "steps is None; expected an integer"),
+        (
+            lambda k: os.mkfifo("model.keras") or k.epochs_done("."),
+            "was not saved by resumable_fit",
+        ),
         (lambda k: k.epochs_done(__file__), "test_bad_input.py is a file; expected the folder of"),
         (lambda k: k.resumable_fit(None, UP, "new", **ONCE | {"epochs": 0}), "epochs is 0; exp"),
         (lambda k: k.resumable_fit(None, UP, "new", **ONCE | {"steps_per_epoch": 0}), "epoch is 0"),
