@@ -89,7 +89,7 @@ def plot_predictions(
     shapes = {each.shape for each in (targets, *answers.values())}
     if inputs.ndim != 3 or shapes != {(n, PIXELS)}:
         raise ValueError(
-            f"contexts are {inputs.shape}, and predictions and targets {shapes}; "
+            f"contexts, flattened, are {inputs.shape}, and predictions and targets {shapes}; "
             f"expected (n, t, {PIXELS}) and (n, {PIXELS})"
         )
     length = inputs.shape[1]
@@ -155,7 +155,7 @@ def plot_grid(
     """
     images = flatten(images)
     if images.ndim != 3 or not images.size:
-        raise ValueError(f"images are {images.shape}; expected (r, c, {PIXELS})")
+        raise ValueError(f"images, flattened, are {images.shape}; expected (r, c, {PIXELS})")
     height, width = images.shape[:2]
     _check_titles(rows, height)
     _check_titles(columns, width)

@@ -116,9 +116,15 @@ def precision_and_recall(features: np.ndarray, real: np.ndarray) -> dict:
     """
     features, real = _checked_features(features, real, least=4)
 
+    def blocks(features):  # distances of all pairs at once would need gigabytes
+        return np.array_split(features, len(features) // 500 + 1)
+
     def covered(points, centres):
-        radii = np.partition(cdist(centres, centres), 3, axis=1)[:, 3]  # 0 is the image itself
-        return float((cdist(points, centres) <= radii).any(axis=1).mean())
+        # 0 is the image itself.
+        radii = [np.partition(cdist(block, centres), 3, axis=1)[:, 3] for block in blocks(centres)]
+        radii = np.concatenate(radii)
+        inside = [(cdist(block, centres) <= radii).any(axis=1) for block in blocks(points)]
+        return float(np.concatenate(inside).mean())
 
     return {"precision": covered(features, real), "recall": covered(real, features)}
 

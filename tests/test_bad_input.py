@@ -131,11 +131,11 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: plot_sequence(CONTEXT, CONTEXT), "got 5 digits and 4 targets; expected 5 and 1"),
         (
             lambda: plot_predictions(CONTEXT[None], CONTEXT, CONTEXT),
-            "contexts are (1, 4, 784), and",
+            "flattened, are (1, 4, 784), a",
         ),
         (lambda: plot_predictions(CONTEXT[None], CONTEXT[None], CONTEXT[:1]), "(1, 4, 784)}; exp"),
         (lambda: plot_predictions(CONTEXT, CONTEXT, CONTEXT), "expected (n, t, 784) and (n, 784)"),
-        (lambda: plot_grid(CONTEXT), "images are (4, 784); expected (r, c, 784)"),
+        (lambda: plot_grid(CONTEXT), "flattened, are (4, 784); expected (r, c, 784)"),
         (lambda: plot_grid(CONTEXT[None], rows="ab"), "got 2 titles; expected 1, or none"),
         (lambda: plot_grid(CONTEXT[None], real=[True]), "real is [True]; expected numbers of row"),
         (lambda: plot_grid(CONTEXT[None], real=[-1]), "real is [-1]; expected numbers of rows, 0"),
