@@ -120,9 +120,9 @@ def precision_and_recall(features: np.ndarray, real: np.ndarray) -> dict:
         return np.array_split(features, len(features) // 500 + 1)
 
     def covered(points, centres):
-        # 0 is the image itself.
-        radii = [np.partition(cdist(block, centres), 3, axis=1)[:, 3] for block in blocks(centres)]
-        radii = np.concatenate(radii)
+        # Place 0 is the image itself. Without `copy`, each column would keep its whole matrix.
+        nearest = (np.partition(cdist(block, centres), 3, axis=1) for block in blocks(centres))
+        radii = np.concatenate([columns[:, 3].copy() for columns in nearest])
         inside = [(cdist(block, centres) <= radii).any(axis=1) for block in blocks(points)]
         return float(np.concatenate(inside).mean())
 
