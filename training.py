@@ -15,7 +15,14 @@ import keras
 import numpy as np
 
 from data import PIXELS, SIDE, check_count
-from model import NextImagePredictor, adapt, check_length, make_optimizer, summed_squared_error
+from model import (
+    NextImagePredictor,
+    adapt,
+    check_length,
+    check_predictions,
+    make_optimizer,
+    summed_squared_error,
+)
 from preprocessing import DigitSequences
 
 
@@ -54,11 +61,12 @@ def train_predictor(
     check_count(steps, "steps")
     stream = _stream(sequences, batch_size)
     keras.utils.set_random_seed(int(seed))
-    model = build(sequences.windows.shape[1] - 1)
-    _prepare(model, sequences)
-    predicted = model(np.zeros((1, sequences.windows.shape[1] - 1, PIXELS), "float32")).shape
-    if tuple(predicted) != (1, SIDE, SIDE):
-        raise ValueError(f"the network predicts {tuple(predicted)}; expected (1, {SIDE}, {SIDE})")
+    length = sequences.windows.shape[1] - 1
+    model = build(length)
+    check_length(model, length)
+    # A subclass of `keras.Model` has no weights until it is called.
+    prediction = model(np.zeros((1, length, PIXELS), "float32"))
+    check_predictions(keras.ops.convert_to_numpy(prediction), 1)
     adapt(model, sequences.mean_target())
     model.compile(
         make_optimizer(optimizer, steps) if isinstance(optimizer, str) else optimizer,
@@ -122,7 +130,10 @@ def resumable_fit(
     """
     check_count(epochs, "epochs")
     check_count(steps_per_epoch, "steps_per_epoch")
-    _prepare(model, sequences)
+    length = sequences.windows.shape[1] - 1
+    check_length(model, length)
+    if not model.built:  # a subclass of `keras.Model` has no weights until it is called
+        model(np.zeros((1, length, PIXELS), "float32"))
     done, *sizes = _saved(folder)
     if done and sizes != [steps_per_epoch, batch_size]:
         raise ValueError(
@@ -179,15 +190,6 @@ def _saved(folder: str | os.PathLike) -> list[int]:
             return [int(done), int(steps), int(size)]
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} was not saved by resumable_fit; take another folder") from error
-
-
-def _prepare(model: keras.Model, sequences: DigitSequences) -> None:
-    """Checks the length of contexts, and gives a model its weights: a subclass of `keras.Model`
-    has none until it is called."""
-    length = sequences.windows.shape[1] - 1
-    check_length(model, length)
-    if not model.built:
-        model(np.zeros((1, length, PIXELS), "float32"))
 
 
 class _Checkpoint(keras.callbacks.Callback):

