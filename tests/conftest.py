@@ -1,4 +1,9 @@
+import os
+
 import pytest
+
+# Tests compile many networks and compute little with each. Before TensorFlow or JAX is imported.
+os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0 " + os.environ.get("XLA_FLAGS", "")
 
 from data import load_mnist
 from preprocessing import DigitSequences

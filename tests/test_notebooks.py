@@ -37,6 +37,8 @@ def shipped() -> dict[Path, bytes]:
 def test_runs_from_top_to_bottom_and_writes_nothing_that_ships(name, tmp_path, monkeypatch):
     from studies import release  # only here: the other tests do without Keras
 
+    monkeypatch.setenv("KERAS_MAX_EPOCHS", "2")  # what has a number of its own stops, too
+    monkeypatch.setenv("PYTHONWARNINGS", "ignore:Limiting epochs")
     if name == "main.ipynb":  # no red boxes, even where nothing is left out of the outputs
         monkeypatch.setattr(release, "without_chatter", str)
     (parameters,) = (cell.source for cell in code_of(ROOT / name) if cell.metadata.get("tags"))
