@@ -55,12 +55,13 @@ function paintLine(ink, [x1, y1], [x2, y2], radius) {
 
 function cropped(ink, margin) {
   let [left, right, top, bottom] = [PAINTED, 0, PAINTED, 0];
-  ink.forEach((value, at) => {
-    if (!value) return;
-    const [x, y] = [at % PAINTED, Math.floor(at / PAINTED)];
-    [left, right] = [Math.min(left, x), Math.max(right, x)];
-    [top, bottom] = [Math.min(top, y), Math.max(bottom, y)];
-  });
+  for (let y = 0, at = 0; y < PAINTED; y++) {
+    for (let x = 0; x < PAINTED; x++, at++) {
+      if (!ink[at]) continue;
+      [left, right] = [Math.min(left, x), Math.max(right, x)];
+      [top, bottom] = [Math.min(top, y), y];
+    }
+  }
   const [width, height] = [right - left + 1 + 2 * margin, bottom - top + 1 + 2 * margin];
   const part = new Float32Array(width * height);
   for (let y = top; y <= bottom; y++) {
@@ -152,16 +153,18 @@ function floats(base64, shapes) {
   );
 }
 
-// x · kernel + bias: twice as fast by four rows of the kernel at a time, and again in 64 bits,
+// x · kernel + bias: twice as fast by eight rows of the kernel at a time, and again in 64 bits,
 // which is what JavaScript computes with.
 function dense(x, kernel, bias) {
   const [result, n] = [new Float64Array(bias), bias.length];
-  for (let i = 0, at = 0; i < x.length; i += 4, at += 4 * n) {
+  for (let i = 0; i < x.length; i += 8) {
     const [a, b, c, d] = [x[i], x[i + 1], x[i + 2], x[i + 3]];
-    if (!a && !b && !c && !d) continue; // most of a drawing is paper
-    for (let j = at; j < at + n; j++) {
-      result[j - at] +=
-        a * kernel[j] + b * kernel[j + n] + c * kernel[j + 2 * n] + d * kernel[j + 3 * n];
+    const [e, f, g, h] = [x[i + 4], x[i + 5], x[i + 6], x[i + 7]];
+    if (!(a || b || c || d || e || f || g || h)) continue; // most of a drawing is paper
+    for (let j = 0, at = i * n; j < n; j++, at++) {
+      result[j] +=
+        a * kernel[at] + b * kernel[at + n] + c * kernel[at + 2 * n] + d * kernel[at + 3 * n] +
+        e * kernel[at + 4 * n] + f * kernel[at + 5 * n] + g * kernel[at + 6 * n] + h * kernel[at + 7 * n];
     }
   }
   return result;
@@ -204,7 +207,7 @@ const model = {
   save_changes: answer,
 };
 const images = new WeakMap(); // of boxes: only the last stroke's is new
-const FRAME = 16; // milliseconds after which the images that are there are drawn
+const FRAME = 32; // milliseconds after which the images that are there are drawn: that takes ten
 
 async function answer() {
   const start = performance.now();

@@ -1,36 +1,60 @@
-"""Is it a lucky seed? Training as in main.ipynb, with each optimizer from three seeds.
+"""Is it a lucky seed? Training as in main.ipynb, and by writers as in whose_hand.ipynb, three times.
 
 KERAS_BACKEND=jax python -m studies.seeds
 """
 
 import itertools
 
-from data import load_mnist, validation_images
-from evaluation import evaluate, evaluate_chains
-from preprocessing import Corruption, DigitSequences
+import numpy as np
+
+from data import load_mnist, load_writers, validation_images
+from evaluation import digit_means, evaluate, evaluate_chains
+from preprocessing import Corruption, DigitSequences, digit_windows
 from studies import report
+from studies.writers import LinearModel, train_on_writers
 from training import train_predictor
 
+SEEDS, STEPS = 3, 1_200
 FORMS = {"ratio to floor": "{:.4f}", "accuracy": "{:.2%}", "chain accuracy": "{:.1%}"}
+HAND_FORMS = dict.fromkeys(("linear", "one hand", "both"), "{:.3f}")
+
+(IMAGES, LABELS), TEST = load_mnist()
+ROWS = ~validation_images()
 
 
-def run(optimizer: str, seed: int, steps: int) -> dict:
-    (images, labels), test = load_mnist()
-    rows = ~validation_images()
-    sequences = DigitSequences(images[rows], labels[rows], corruption=Corruption(0.3), seed=seed)
-    test = DigitSequences(*test, seed=1)
-    model = train_predictor(sequences, steps, optimizer, seed=seed)
+def run(optimizer: str, seed: int) -> dict:
+    given = {"corruption": Corruption(0.3), "seed": seed}
+    sequences = DigitSequences(IMAGES[ROWS], LABELS[ROWS], **given)
+    test = DigitSequences(*TEST, seed=1)
+    model = train_predictor(sequences, STEPS, optimizer, seed=seed)
     score, chains = evaluate(model, test), evaluate_chains(model, test)
     measured = score["ratio"], score["accuracy"], chains["chain_accuracy"]
     return {"optimizer": optimizer} | dict(zip(FORMS, measured, strict=True))
 
 
+def of_a_hand(seed: int) -> list[dict]:
+    """Errors over the floor on sequences by one test writer each, by the number of images."""
+    writers, pairing = load_writers()
+    given = IMAGES[ROWS], LABELS[ROWS], writers[ROWS]
+    linear, network = LinearModel(*given), train_on_writers(*given, seed=seed)
+    runs = []
+    for length in (4, 9, 19, 39):
+        windows = digit_windows(length, wrap=length > 4)
+        test = DigitSequences(*TEST, windows, pairing=pairing, seed=1)
+        inputs, targets, digits = test.sample(6_000)
+        every = linear.predict(inputs, digits)
+        last = network.predict(inputs[:, -4:], batch_size=1_000, verbose=0)
+        answers = every, last, (4 * last + length * every) / (4 + length)
+        floor = np.square(digit_means()[digits[:, -1]] - targets).mean()
+        ratios = [float(np.square(images - targets).mean() / floor) for images in answers]
+        runs.append({"images": length} | dict(zip(HAND_FORMS, ratios, strict=True)))
+    return runs
+
+
 if __name__ == "__main__":
-    seeds, steps = 3, 1_200
-    settings = itertools.product(("sgd", "rmsprop", "adam"), range(seeds))
-    runs = [run(optimizer, seed, steps) for optimizer, seed in settings]
-    notes = (
-        f"Medians and ranges of {seeds} seeds. {steps:,} batches of 256 sequences, one image "
-        "corrupted in three tenths of them."
-    )
-    report.save("seeds", runs, ["optimizer"], FORMS, notes)
+    runs = [run(*each) for each in itertools.product(("sgd", "rmsprop", "adam"), range(SEEDS))]
+    spread = f"Medians and ranges of {SEEDS} seeds."
+    notes = f"{STEPS:,} batches of 256 sequences, one image corrupted in three tenths of them."
+    report.save("seeds", runs, ["optimizer"], FORMS, f"{spread} {notes}")
+    runs = [row for seed in range(SEEDS) for row in of_a_hand(seed)]
+    report.save("seeds_writers", runs, ["images"], HAND_FORMS, f"{spread} Errors over the floor.")
