@@ -131,10 +131,12 @@ def flatten(images: ArrayLike) -> np.ndarray:
     return np.divide(images, np.float32(white), dtype=np.float32)
 
 
-def check_count(value: int, name: str) -> int:
-    """A number of things as Python's `int`; a `ValueError` if it is no integer of at least 1."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} is {value!r}; expected an integer of at least 1")
+def check_count(value: int, name: str, most: int | None = None) -> int:
+    """A number of things as Python's `int`; a `ValueError` if it is no integer from 1 to `most`."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < 1 or (most and value > most):
+        expected = f"from 1 to {most:,}" if most else "of at least 1"
+        raise ValueError(f"{name} is {value!r}; expected an integer {expected}")
     return int(value)
 
 

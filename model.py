@@ -80,9 +80,9 @@ class NextImagePredictor(keras.Sequential):
     Import this class before `keras.saving.load_model` reads one from a file.
 
     Args:
-        length: Images in the context; `None` for contexts of any length, and
-            for long ones: layers of a fixed length are unrolled, which takes
-            long to compile beyond some 20 images.
+        length: Images in the context, 1 to 100; `None` for contexts of any
+            length, and for long ones: layers of a fixed length are unrolled,
+            which takes long to compile beyond some 20 images.
         units: Widths of the two LSTM layers.
         name: Name of the model.
 
@@ -109,7 +109,7 @@ class NextImagePredictor(keras.Sequential):
         name: str | None = None,
     ):
         if length is not None:
-            length = check_count(length, "length")
+            length = check_count(length, "length", 100)
         if np.shape(units) != (2,):
             raise ValueError(f"units are {units}; expected two widths")
         first, second = (check_count(width, "a width in units") for width in units)

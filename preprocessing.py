@@ -24,8 +24,8 @@ def digit_windows(length: int = 4, wrap: bool = False) -> np.ndarray:
     """The table of the task: runs of digits that count upward, one row a window.
 
     Args:
-        length: Digits in the context, before the target: at least 1, and at
-            most 9 without `wrap`.
+        length: Digits in the context, before the target: 1 to 9, with `wrap`
+            to 1,000.
         wrap: Let 0 follow 9, so that counting never ends.
 
     Returns:
@@ -40,9 +40,7 @@ def digit_windows(length: int = 4, wrap: bool = False) -> np.ndarray:
     >>> digit_windows(length=4)[0], len(digit_windows(length=4))
     (array([0, 1, 2, 3, 4]), 6)
     """
-    check_count(length, "length")
-    if length > 9 and not wrap:
-        raise ValueError(f"length is {length}; expected 1 to 9, or more with wrap=True")
+    check_count(length, "length", 1_000 if wrap else 9)
     first = np.arange(10 if wrap else 10 - length)
     return (first[:, None] + np.arange(length + 1)) % 10
 
@@ -52,20 +50,20 @@ def follow_windows(windows: ArrayLike, steps: int) -> np.ndarray:
 
     Args:
         windows: Digits `(m, t + 1)`, the successor of each context last.
-        steps: Digits to append to the context.
+        steps: Digits to append to the context, 1 to 100,000.
 
     Returns:
         `int (k, t + steps)`, for the contexts that can be followed so far.
 
     Raises:
-        ValueError: No context can, one has two successors, or `steps` is below 1.
+        ValueError: No context can, one has two successors, or `steps` is out of range.
 
     Example:
 
     >>> follow_windows(digit_windows(length=4), steps=6)
     array([[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]])
     """
-    check_count(steps, "steps")
+    check_count(steps, "steps", 100_000)
     rows = {tuple(row) for row in _table(windows).tolist()}
     successors = {row[:-1]: row[-1] for row in rows}
     if len(successors) < len(rows):

@@ -55,9 +55,7 @@ class DrawingPad(anywidget.AnyWidget):
 
     def __init__(self, count: int | None = None, strokes: Sequence | None = None):
         if count is not None:
-            check_count(count, "count")
-            if count > MOST_BOXES:
-                raise ValueError(f"count is {count}; expected at most {MOST_BOXES}")
+            check_count(count, "count", MOST_BOXES)
         super().__init__()
         self._function = lambda images: {}  # until `answer` is called
         self.strokes = [[]] * (count or 4) if strokes is None else strokes

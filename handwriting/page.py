@@ -49,7 +49,7 @@ def load_picture(picture: Picture) -> np.ndarray:
         ValueError: Not a picture, or one of more than 50 million pixels.
         FileNotFoundError: There is no such file.
     """
-    if isinstance(picture, bytes):
+    if isinstance(picture, bytes | bytearray):
         return load_picture(io.BytesIO(picture))
     if isinstance(picture, str | os.PathLike) or hasattr(picture, "read"):
         if not hasattr(picture, "read") and not os.path.isfile(picture):  # a pipe would wait
@@ -102,7 +102,8 @@ def _as_bytes(picture: ArrayLike) -> np.ndarray:
             f"a {picture.dtype} picture ranges from {picture.min()} to {picture.max()}; "
             f"expected values in [0, {white}] without NaN"
         )
-    return np.round(picture * (255 / white)).astype(np.uint8)
+    levels = np.multiply(picture, 255 / white, dtype=np.float32)
+    return np.round(levels, out=levels).astype(np.uint8)
 
 
 def normalise(picture: Picture) -> np.ndarray:
@@ -178,7 +179,7 @@ def read_page(picture: Picture, count: int | None = None) -> np.ndarray:
     (6, 28, 28)
     """
     if count is not None:
-        check_count(count, "count")
+        check_count(count, "count", MOST_DIGITS)
     digits, _ = _search(picture)
     if not digits or count not in (None, len(digits)):
         found = f"{len(digits) or 'no'} digits found"

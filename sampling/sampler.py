@@ -68,10 +68,9 @@ class NextImageSampler(keras.Model):
         blocks: int = 8,
         name: str | None = None,
     ):
-        for value, of in ((codes, "codes"), (units, "units"), (blocks, "blocks")):
-            check_count(value, of)
-        if codes > PIXELS:
-            raise ValueError(f"codes is {codes}; expected 1 to {PIXELS}")
+        check_count(codes, "codes", PIXELS)
+        check_count(units, "units")
+        check_count(blocks, "blocks")
         super().__init__(name=name)
         self.codes, self.units, self.blocks = codes, units, blocks
         layers, lstms = keras.layers, predictor.layers[:2]

@@ -1,4 +1,4 @@
-"""Is it a lucky seed? Training as in main.ipynb, and by writers as in whose_hand.ipynb, three times.
+"""Is it a lucky seed? Training as main.ipynb does, and as for whose_hand.ipynb, three times each.
 
 KERAS_BACKEND=jax python -m studies.seeds
 """

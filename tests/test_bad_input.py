@@ -65,8 +65,10 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         ],
         # preprocessing
         (lambda: digit_windows(0, wrap=True), "length is 0; expected an integer"),
-        (lambda: digit_windows(10), "length is 10; expected 1 to 9, or more with wrap=True"),
+        (lambda: digit_windows(10), "length is 10; expected an integer from 1 to 9"),
+        (lambda: digit_windows(10**9, wrap=True), "expected an integer from 1 to 1,000"),
         (lambda: follow_windows(digit_windows(), 0), "steps is 0; expected an integer"),
+        (lambda: follow_windows(digit_windows(wrap=True), 10**9), "integer from 1 to 100,000"),
         (lambda: follow_windows(digit_windows(), 7), "no context in the windows can be followed"),
         (lambda: follow_windows([[1, 2], [1, 3]], 1), "some context in the windows has two succ"),
         (lambda: follow_windows([1, 2], 1), "windows are int64 (2,); expected integers (m, t + 1)"),
@@ -162,7 +164,7 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: DrawingPad(count=0), "count is 0; expected an integer"),
         (lambda: DrawingPad(2, [[DOT]]), "strokes are those of 1 boxes; expected 2"),
         (lambda: DrawingPad(1, []), "there are 0 boxes; expected 1 to 100"),
-        (lambda: DrawingPad(10**6), "count is 1000000; expected at most 100"),
+        (lambda: DrawingPad(10**6), "count is 1000000; expected an integer from 1 to 100"),
         (lambda: DrawingPad(1, 5), "strokes are 5; expected a list of strokes for each box"),
         (
             lambda: DrawingPad(1, [[[[10**400, 0, 0.1]]]]),
@@ -224,6 +226,7 @@ FIRST = "call fit_codes(inputs, targets) first"
     [
         # model and classifier
         (lambda k: k.NextImagePredictor(0), "length is 0; expected an integer"),
+        (lambda k: k.NextImagePredictor(10**5), "100000; expected an integer from 1 to 100"),
         (lambda k: k.NextImagePredictor(units=(9,)), "units are (9,); expected two widths"),
         (lambda k: k.NextImagePredictor(units=9), "units are 9; expected two widths"),
         (lambda k: k.NextImagePredictor(units=(4, 0)), "a width in units is 0; expected an int"),
@@ -298,7 +301,7 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: find(k, b"PK\5\6" + bytes(16) + b"\1\0" + b"3"), "model.keras was not saved"),
         # sampling
         (lambda k: k.NextImageSampler(k.predictor, codes=0), "codes is 0; expected an integer"),
-        (lambda k: k.NextImageSampler(k.predictor, codes=785), "codes is 785; expected 1 to 784"),
+        (lambda k: k.NextImageSampler(k.predictor, codes=785), "expected an integer from 1 to 784"),
         (lambda k: k.NextImageSampler(k.predictor, units=0), "units is 0; expected an integer"),
         (lambda k: k.NextImageSampler(k.predictor, blocks=0), "blocks is 0; expected an integer"),
         (lambda k: k.NextImageSampler(k.keras.Sequential([k.Flatten()])), "two LSTM layers"),
