@@ -10,6 +10,11 @@ define INSTALL
 	$(RUN) uv pip install --quiet -r requirements.txt $(1) || $(PIP) -r requirements.txt $(1)
 endef
 
+# On Linux, glibc else gives the memory of each step of TensorFlow back to the system, and the next
+# step takes it anew, page by page: a third of the processor's time. `bench` measures that.
+lab notebook test test-all release: export MALLOC_TOP_PAD_ = 67108864
+lab notebook test test-all release: export MALLOC_MMAP_THRESHOLD_ = 1073741824
+
 .PHONY: notebook lab test test-all lint bench release demo upgrade clean
 
 notebook: .venv/installed ## execute main.ipynb; the copy with its outputs is runs/main/main.ipynb
