@@ -41,7 +41,8 @@ def classify(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What the shipped classifier sees in images, in its last hidden layer and at its end.
 
     Args:
-        images: `(..., 28, 28)`, `uint8` or float in [0, 1].
+        images: `(..., 28, 28)`, or the same flattened, `uint8` or float in
+            [0, 1].
 
     Returns:
         Features `float32 (..., 64)`, and probabilities of the digits

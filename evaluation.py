@@ -46,7 +46,7 @@ def mean_image_floor(targets: np.ndarray, digits: np.ndarray) -> dict:
     """The error of answering every sequence with the mean training image of the right digit.
 
     Args:
-        targets: `(n, 28, 28)`, `uint8` or float in [0, 1].
+        targets: `(n, 28, 28)`, or flattened, `uint8` or float in [0, 1].
         digits: The digit of each target, integers `(n,)` in 0 to 9.
 
     Returns:
@@ -98,7 +98,7 @@ def evaluate(model: keras.Model, test: DigitSequences, n: int = 6_000) -> dict:
         `"floor"`: that of the mean image of the right digit on the same
         targets; `"ratio"`: the first over the second; `"accuracy"`: share of
         answers that show the right digit, in [0, 1]; `"windows"`: the same
-        four for each window, `{(0, 1, 2, 3, 4): {...}, ...}`.
+        four for each window drawn, `{(0, 1, 2, 3, 4): {...}, ...}`.
 
     Raises:
         ValueError: `n` is not an integer of at least 1, or the model reads

@@ -22,13 +22,15 @@ def summed_squared_error(y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -
     SGD and RMSprop take a hundred times the steps to tell digits apart.
 
     Args:
-        y_true: Targets `(n, 28, 28)` in [0, 1], or in the shape of the predictions.
-        y_pred: Predictions `(n, 28, 28)` in [0, 1].
+        y_true: Targets `(n, 28, 28)` in [0, 1], or flattened.
+        y_pred: Predictions `(n, 28, 28)` in [0, 1], or flattened.
 
     Returns:
         `(n,)`, one sum for each image.
     """
-    return keras.ops.sum(keras.ops.square(y_true - y_pred), axis=tuple(range(1, len(y_pred.shape))))
+    ops = keras.ops
+    y_true = ops.reshape(y_true, ops.shape(y_pred))  # else other shapes would be broadcast
+    return ops.sum(ops.square(y_true - y_pred), axis=tuple(range(1, len(y_pred.shape))))
 
 
 def make_optimizer(
@@ -83,7 +85,7 @@ class NextImagePredictor(keras.Sequential):
         length: Images in the context, 1 to 100; `None` for contexts of any
             length, and for long ones: layers of a fixed length are unrolled,
             which takes long to compile beyond some 20 images.
-        units: Widths of the two LSTM layers.
+        units: Widths of the two LSTM layers, 1 to 2,048.
         name: Name of the model.
 
     Raises:
@@ -112,7 +114,7 @@ class NextImagePredictor(keras.Sequential):
             length = check_count(length, "length", 100)
         if np.shape(units) != (2,):
             raise ValueError(f"units are {units}; expected two widths")
-        first, second = (check_count(width, "a width in units") for width in units)
+        first, second = (check_count(width, "a width in units", 2_048) for width in units)
         # Unrolled, four steps of a loop become one plain graph, which trains faster.
         unroll = length is not None
         super().__init__(
@@ -221,22 +223,22 @@ def generate(model: keras.Model, images: ArrayLike, steps: int) -> np.ndarray:
         images: One sequence `(t, 28, 28)` or a batch `(n, t, 28, 28)`: integers
             in [0, 255] or floats in [0, 1]; or the same flattened,
             `(t, 784)` or `(n, t, 784)`.
-        steps: Images to generate.
+        steps: Images to generate, 1 to 100,000.
 
     Returns:
         `float32 (steps, 28, 28)` in [0, 1]; for a batch `(n, steps, 28, 28)`.
         What a linear output has beyond black and white is cut off.
 
     Raises:
-        ValueError: Another shape or length, NaN, or values out of range, or
-            `steps` below 1.
+        ValueError: Another shape or length, NaN, or values or `steps` out of
+            range.
 
     Example:
 
     >>> generate(model, images, steps=6).shape  # images: (4, 28, 28)
     (6, 28, 28)
     """
-    check_count(steps, "steps")
+    check_count(steps, "steps", 100_000)
     # A model that subclasses `keras.Model` doesn't say its shape; it gets contexts as they are.
     length = getattr(model, "input_shape", (None, None))[1]
     context, single = check_context(images, length)  # (n, t, 784)

@@ -2,8 +2,8 @@
 
 Ink is drawn dark on white, real images in grey frames and generated ones in
 blue. Each function returns the figure, which a notebook cell shows as its value,
-and saves it when given a path. All raise a `ValueError` for images of a wrong
-shape or range.
+and saves it when given a path, whose folder it makes. All raise a `ValueError`
+for images of a wrong shape or range.
 """
 
 import os

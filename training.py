@@ -50,8 +50,8 @@ def train_predictor(
         The predictor.
 
     Raises:
-        ValueError: `steps` is not an integer of at least 1; `build` makes a
-            network for another length or shape; or as for `make_optimizer`, `adapt` or
+        ValueError: `steps` is not an integer of at least 1; `build` makes no
+            network, or one for another length or shape; or as for `make_optimizer`, `adapt` or
             `DigitSequences.batches`.
 
     Example:
@@ -63,6 +63,8 @@ def train_predictor(
     keras.utils.set_random_seed(int(seed))
     length = sequences.windows.shape[1] - 1
     model = build(length)
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"build answers {model!r:.40}; expected a Keras model")
     check_length(model, length)
     # A subclass of `keras.Model` has no weights until it is called.
     prediction = model(np.zeros((1, length, PIXELS), "float32"))
@@ -204,6 +206,7 @@ class _Checkpoint(keras.callbacks.Callback):
         self.path, self.unfinished = folder / "model.keras", folder / "unfinished.keras"
         self.done, self.batch_size, self.seed = done, batch_size, seed
         self.unfinished.touch()  # a folder that can't be written to is found out before training
+        self.unfinished.unlink()
 
     def on_train_begin(self, logs=None):
         if self.done:

@@ -40,7 +40,8 @@ def load_picture(picture: Picture) -> np.ndarray:
             Pillow reads it): its path, its bytes, or an open file; or a
             Pillow image; or an array `(h, w)` or `(h, w, 1 to 4)`: integers
             in [0, 255], booleans, or floats in [0, 1]. Where an alpha channel
-            is transparent, the picture is white.
+            is transparent, the picture is white. Of grey files of 16 bits or
+            more, the lightest pixel is: few use all bits.
 
     Returns:
         `uint8 (h, w, 3)`, turned as its EXIF orientation says.
@@ -358,11 +359,11 @@ def in_mnist_form(ink: ArrayLike) -> np.ndarray:
         ink: `(h, w)`: 0 where there is none, and higher the stronger it is.
 
     Returns:
-        `uint8 (28, 28)`; a `ValueError` if there is no ink, or NaN.
+        `uint8 (28, 28)`; a `ValueError` if there is no ink, or infinite ink, or NaN.
     """
     ink = np.asarray(ink, np.float32)
     if ink.ndim != 2 or not np.isfinite(ink).all():
-        raise ValueError(f"ink has shape {ink.shape}; expected (h, w), without NaN")
+        raise ValueError(f"ink has shape {ink.shape}; expected (h, w) of finite numbers")
     if not np.any(ink > 0):
         raise ValueError(f"no ink found: nothing stands out from the paper; {TRY}")
     ink = _reduced(ink, LONGEST)

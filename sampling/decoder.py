@@ -28,6 +28,7 @@ COUNTS = np.bincount(STEPS.ravel()).tolist()  # how many of them each step draws
 # bins of twelve levels.
 EDGES = np.array([0, *range(1, 254, 12), 254, 255, 256], "float32")
 BINS = len(EDGES) - 1
+UNITS = 128, 64  # widths of the two hidden layers of each step
 
 
 @keras.saving.register_keras_serializable(package="next_image")
@@ -43,7 +44,6 @@ class PixelDecoder(keras.Model):
 
     Args:
         codes: Numbers in a code.
-        units: Widths of the two hidden layers of each step.
         name: Name of the model.
 
     Example:
@@ -58,11 +58,10 @@ class PixelDecoder(keras.Model):
         estimation.
     """
 
-    def __init__(self, codes: int, units: tuple[int, int] = (128, 64), name: str | None = None):
-        check_count(codes, "codes")
+    def __init__(self, codes: int, name: str | None = None):
         super().__init__(name=name)
-        self.codes, self.units = codes, tuple(units)
-        layers, (first, second) = keras.layers, units
+        self.codes = check_count(codes, "codes", PIXELS)
+        layers, (first, second) = keras.layers, UNITS
         self.linear = layers.Dense(PIXELS, kernel_initializer="zeros", trainable=False)
         self.from_code = layers.Dense(first)
         self.from_linear = layers.Conv2D(first, 3, padding="same")
@@ -72,7 +71,7 @@ class PixelDecoder(keras.Model):
         self([keras.Input((codes,)), keras.Input((SIDE, SIDE))])  # builds all of them
 
     def get_config(self) -> dict:
-        return {"codes": self.codes, "units": self.units, "name": self.name}
+        return {"codes": self.codes, "name": self.name}
 
     def negative_log_likelihood(
         self, codes: keras.KerasTensor, images: keras.KerasTensor

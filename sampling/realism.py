@@ -5,7 +5,8 @@ and should be. So many draws are compared with many real images: in the features
 that the digit classifier sees in them, in how much they vary, in how sharp they
 are, and by networks that learn to tell the two sets apart.
 
-All images are `(n, 28, 28)`, `uint8` or float in [0, 1]; others raise a ValueError.
+All images are `(n, 28, 28)`, or the same flattened, `uint8` or float in [0, 1]; others raise a
+ValueError.
 """
 
 import keras
@@ -236,7 +237,9 @@ def diversity(first: np.ndarray, second: np.ndarray, real: np.ndarray, digits: n
         drawn = np.linalg.norm(first[rows] - second[rows], axis=1).mean()
         between_real = np.linalg.norm(real[rows] - np.roll(real[rows], 1, axis=0), axis=1).mean()
         if between_real == 0:
-            raise ValueError(f"the real images of digit {digit} do not differ")
+            raise ValueError(
+                f"got {rows.sum()} real images of digit {digit}; expected two that differ"
+            )
         ratios.append(drawn / between_real)
     return float(np.mean(ratios))
 
@@ -254,7 +257,7 @@ def sharpness(images: np.ndarray, real: np.ndarray) -> float:
 
 
 def nearest_training_images(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The training image nearest to each image.
+    """The training image nearest to each image, in some two seconds for 1,000.
 
     Returns:
         Euclidean distances `float32 (n,)`, 0 for a copy, and the indices of the

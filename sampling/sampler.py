@@ -69,8 +69,8 @@ class NextImageSampler(keras.Model):
         name: str | None = None,
     ):
         check_count(codes, "codes", PIXELS)
-        check_count(units, "units")
-        check_count(blocks, "blocks")
+        check_count(units, "units", 2_048)
+        check_count(blocks, "blocks", 100)
         super().__init__(name=name)
         self.codes, self.units, self.blocks = codes, units, blocks
         layers, lstms = keras.layers, predictor.layers[:2]
@@ -174,7 +174,7 @@ class NextImageSampler(keras.Model):
                 integers in [0, 255] or floats in [0, 1]; or the same flattened.
             n: Draws for each sequence; by default one, without an axis for it.
             guidance: How much to exaggerate what distinguishes this context
-                from none; 1: not at all. More makes digits plainer than
+                from none, 0 to 100; 1: not at all. More makes digits plainer than
                 people write them; the default does (Ho and Salimans, 2022:
                 Classifier-free diffusion guidance).
             seed: Integer for reproducible draws, or a generator to take the
@@ -185,7 +185,7 @@ class NextImageSampler(keras.Model):
 
         Raises:
             ValueError: Another shape or length, NaN, or values out of range;
-                `n` below 1; a negative or infinite `guidance`.
+                `n` below 1; `guidance` out of range.
         """
         chains = self.generate(images, 1, n, guidance=guidance, seed=seed)
         return chains[..., 0, :, :]
@@ -203,15 +203,15 @@ class NextImageSampler(keras.Model):
 
         Args:
             images, n, guidance, seed: As for `sample`; `n` chains for each sequence.
-            steps: Images to draw in each chain.
+            steps: Images to draw in each chain, 1 to 100,000.
 
         Returns:
             `float32 (n, steps, 28, 28)` in [0, 1], for a batch `(b, n, steps, 28, 28)`.
 
         Raises:
-            ValueError: As for `sample`, or `steps` below 1.
+            ValueError: As for `sample`, or `steps` out of range.
         """
-        check_count(steps, "steps")
+        check_count(steps, "steps", 100_000)
         check_count(1 if n is None else n, "n")
         context, single = check_context(images, self.encoder.input_shape[1])
         context = np.repeat(context, n or 1, axis=0)  # (b n, t, 784)

@@ -150,7 +150,7 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: normalise(WHITE), "no ink found"),
         (lambda: find_digits(WHITE[0]), "the picture has shape (99,)"),
         (lambda: in_mnist_form(np.zeros((9, 9))), "no ink found"),
-        (lambda: in_mnist_form(np.full((9, 9), np.nan)), "without NaN"),
+        (lambda: in_mnist_form(np.full((9, 9), np.nan)), "expected (h, w) of finite numbers"),
         (lambda: load_picture(np.zeros((0, 5))), "the picture has shape (0, 5)"),
         (lambda: load_picture(np.zeros((5, 5, 5))), "the picture has shape (5, 5, 5)"),
         (lambda: load_picture(np.full((5, 5), "a")), "expected integers, booleans or floats"),
@@ -230,6 +230,7 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.NextImagePredictor(units=(9,)), "units are (9,); expected two widths"),
         (lambda k: k.NextImagePredictor(units=9), "units are 9; expected two widths"),
         (lambda k: k.NextImagePredictor(units=(4, 0)), "a width in units is 0; expected an int"),
+        (lambda k: k.NextImagePredictor(units=(10**6, 4)), "an integer from 1 to 2,048"),
         (lambda k: k.make_optimizer("adamax"), "is 'adamax'; expected one of 'sgd', 'rmsprop', 'a"),
         (lambda k: k.make_optimizer(["adam"]), "optimizer is ['adam']; expected one of"),
         (lambda k: k.make_optimizer(steps=0), "steps is 0; expected an integer"),
@@ -251,6 +252,7 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.predictor.predict_next(np.zeros(784)), "images have shape (784,)"),
         (lambda k: k.predictor.predict_next(CONTEXT[None][:0]), "images have shape (0, 4, 28, 28)"),
         (lambda k: k.predictor.generate(CONTEXT, 0), "steps is 0; expected an integer"),
+        (lambda k: k.predictor.generate(CONTEXT, 10**9), "expected an integer from 1 to 100,000"),
         (lambda k: k.read_digits(CONTEXT * np.nan), "float64 images range from nan"),
         (lambda k: k.train_classifier(IMAGES, LABELS), "with n at least 128"),
         (
@@ -282,6 +284,10 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.train_predictor(UP, None), "steps is None; expected an integer"),
         (lambda k: k.train_predictor(UP, 1, batch_size=0), "batch_size is 0; expected an integer"),
         (lambda k: k.train_predictor(SHORT, 1, build=lambda _: k.predictor), "reads 4 images; con"),
+        (
+            lambda k: k.train_predictor(UP, 1, build=lambda _: None),
+            "build answers None; expected",
+        ),
         (lambda k: k.train_predictor(UP, 1, build=k.flat), "(1, 784); expected (1, 28, 28) with"),
         (lambda k: k.train_verifier(UP, None), "steps is None; expected an integer"),
         (
@@ -324,7 +330,10 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.diversity(*[IMAGES] * 3, LABELS[1:]), "(120,) real images and (119,) digits"),
         (lambda k: k.diversity(*[IMAGES] * 3, LABELS[:, None]), "and (120, 1) digits"),
         (lambda k: k.nearest_training_images(BLANK), "have shape (28, 28); expected (n, 28, 28)"),
-        (lambda k: k.diversity(*[IMAGES] * 3, LABELS), "the real images of digit 0 do not"),
+        (
+            lambda k: k.diversity(*[IMAGES] * 3, LABELS),
+            "12 real images of digit 0; expected two",
+        ),
         (lambda k: k.sharpness(IMAGES, IMAGES), "there are no images, or only blank real ones"),
         (lambda k: k.two_sample_accuracy(IMAGES, IMAGES[1:]), "120 images and 119 real ones; expe"),
         (lambda k: k.two_sample_accuracy(IMAGES[:7], IMAGES[:7]), "7 images and 7 real ones; exp"),

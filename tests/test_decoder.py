@@ -9,7 +9,7 @@ N = 16 * BINS  # images in each batch: JAX compiles for each number
 
 @pytest.fixture(scope="module")
 def decoder():
-    return PixelDecoder(codes=4, units=(16, 16))
+    return PixelDecoder(codes=4)
 
 
 def set_weights(decoder, deviation):
