@@ -137,11 +137,6 @@ class NextImagePredictor(keras.Sequential):
         keras.Sequential.__init__(model, [*saved.inputs, *saved.layers], name=saved.name)
         return model
 
-    @property
-    def length(self) -> int | None:
-        """Images in the context; `None` for any number."""
-        return self.input_shape[1]
-
     def adapt(self, mean_target: ArrayLike) -> None:
         """Starts the output at the mean target image, as the function `adapt` says."""
         adapt(self, mean_target)

@@ -86,8 +86,6 @@ if options.processes > 1:
     )
 keras.utils.set_random_seed(0)
 sequences = DigitSequences(*load_mnist()[0], corruption=Corruption(0.3), seed=0)
-ends = []  # of epochs
-note = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ends.append(time.perf_counter()))
 with scope:
     model = NextImagePredictor()
     model.adapt(sequences.mean_target())
@@ -95,13 +93,7 @@ with scope:
     model.compile(make_optimizer("adam", steps=steps), loss=summed_squared_error)
     sizes = {name: vars(options)[name] for name in ("epochs", "steps_per_epoch", "batch_size")}
     shard, verbose = (options.process, options.processes), 0 if options.process else 2
-    history = resumable_fit(
-        model, sequences, folder, **sizes, shard=shard, verbose=verbose, callbacks=[note]
-    )
+    history = resumable_fit(model, sequences, folder, **sizes, shard=shard, verbose=verbose)
 if options.process == 0:
     losses = history.history.get("loss", [])
-    result = {"processes": options.processes, "devices": devices, "losses": losses}
-    if len(ends) > 1:  # the first epoch compiles
-        trained = (len(ends) - 1) * options.steps_per_epoch * options.batch_size
-        result["sequences a second"] = round(trained / (ends[-1] - ends[0]))
-    print(json.dumps(result))
+    print(json.dumps({"processes": options.processes, "devices": devices, "losses": losses}))
