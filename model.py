@@ -29,7 +29,9 @@ def summed_squared_error(y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -
         `(n,)`, one sum for each image.
     """
     ops = keras.ops
-    y_true = ops.reshape(y_true, ops.shape(y_pred))  # else other shapes would be broadcast
+    y_pred = ops.convert_to_tensor(y_pred)
+    # Other shapes would be broadcast, and integers would make integers of predictions.
+    y_true = ops.cast(ops.reshape(y_true, ops.shape(y_pred)), y_pred.dtype)
     return ops.sum(ops.square(y_true - y_pred), axis=tuple(range(1, len(y_pred.shape))))
 
 

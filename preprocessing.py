@@ -50,7 +50,7 @@ def follow_windows(windows: ArrayLike, steps: int) -> np.ndarray:
 
     Args:
         windows: Digits `(m, t + 1)`, the successor of each context last.
-        steps: Digits to append to the context, 1 to 100,000.
+        steps: Digits to append to the context, 1 to 10,000.
 
     Returns:
         `int (k, t + steps)`, for the contexts that can be followed so far.
@@ -63,7 +63,7 @@ def follow_windows(windows: ArrayLike, steps: int) -> np.ndarray:
     >>> follow_windows(digit_windows(length=4), steps=6)
     array([[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]])
     """
-    check_count(steps, "steps", 100_000)
+    check_count(steps, "steps", 10_000)
     rows = {tuple(row) for row in _table(windows).tolist()}
     successors = {row[:-1]: row[-1] for row in rows}
     if len(successors) < len(rows):

@@ -147,8 +147,9 @@ def two_sample_accuracy(images: np.ndarray, real: np.ndarray, seeds: int = 2) ->
 
     A residual network learns from three quarters of both sets, until it gets no
     better on an eighth of them, and is tested on the last eighth. Of images that
-    nothing distinguishes, it classifies half correctly. What it finds is a lower
-    bound: a better network, or more images, may find more. Sets Keras' global seeds.
+    nothing distinguishes, it classifies half correctly, but so it does of a few
+    hundred, from which it learns nothing. What it finds is a lower bound: a better
+    network, or more images, may find more. Sets Keras' global seeds.
 
     Args:
         images: In random order.

@@ -68,7 +68,7 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: digit_windows(10), "length is 10; expected an integer from 1 to 9"),
         (lambda: digit_windows(10**9, wrap=True), "expected an integer from 1 to 1,000"),
         (lambda: follow_windows(digit_windows(), 0), "steps is 0; expected an integer"),
-        (lambda: follow_windows(digit_windows(wrap=True), 10**9), "integer from 1 to 100,000"),
+        (lambda: follow_windows(digit_windows(wrap=True), 10**9), "integer from 1 to 10,000"),
         (lambda: follow_windows(digit_windows(), 7), "no context in the windows can be followed"),
         (lambda: follow_windows([[1, 2], [1, 3]], 1), "some context in the windows has two succ"),
         (lambda: follow_windows([1, 2], 1), "windows are int64 (2,); expected integers (m, t + 1)"),
