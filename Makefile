@@ -10,8 +10,8 @@ define INSTALL
 	$(RUN) uv pip install --quiet -r requirements.txt $(1) || $(PIP) -r requirements.txt $(1)
 endef
 
-# On Linux, glibc else gives the memory of each step of TensorFlow back to the system, and the next
-# step takes it anew, page by page: a third of the processor's time. `bench` measures that.
+# Without these, glibc (Linux) gives memory back to the system after each step of TensorFlow, and
+# training is nearly half as fast: see "Speed of training" in studies/README.md.
 lab notebook test test-all release: export MALLOC_TOP_PAD_ = 67108864
 lab notebook test test-all release: export MALLOC_MMAP_THRESHOLD_ = 1073741824
 
