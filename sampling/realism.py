@@ -147,9 +147,9 @@ def two_sample_accuracy(images: np.ndarray, real: np.ndarray, seeds: int = 2) ->
 
     A residual network learns from three quarters of both sets, until it gets no
     better on an eighth of them, and is tested on the last eighth. Of images that
-    nothing distinguishes, it classifies half correctly, but so it does of a few
-    hundred, from which it learns nothing. What it finds is a lower bound: a better
-    network, or more images, may find more. Sets Keras' global seeds.
+    nothing distinguishes, it classifies half correctly, and so it does where there
+    are too few to learn from. What it finds is a lower bound: a better network, or
+    more images, may find more. Sets Keras' global seeds.
 
     Args:
         images: In random order.
@@ -258,7 +258,7 @@ def sharpness(images: np.ndarray, real: np.ndarray) -> float:
 
 
 def nearest_training_images(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The training image nearest to each image, in some two seconds for 1,000.
+    """The training image nearest to each image, of all 60,000: it takes its time.
 
     Returns:
         Euclidean distances `float32 (n,)`, 0 for a copy, and the indices of the

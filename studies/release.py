@@ -24,12 +24,12 @@ import papermill
 
 from augmentation import AUGMENTATION
 from classifier import train_classifier
-from data import load_mnist, load_writers, validation_images
+from data import load_mnist
 from model import make_optimizer
 from preprocessing import Corruption, DigitSequences, digit_windows
 from sampling.sampler import NextImageSampler
 from studies.report import ROOT, in_processes
-from studies.writers import train_on_writers
+from studies.writers import by_writers, train_on_writers
 from training import train_predictor
 
 CHATTER = re.compile(
@@ -83,12 +83,6 @@ def release_notebook(path: Path) -> None:
 def predictor(**changes) -> keras.Model:
     changes |= {"corruption": Corruption(0.3), "augmentation": AUGMENTATION, "seed": 0}
     return train_predictor(DigitSequences(*load_mnist()[0], **changes), steps=3_000)
-
-
-def by_writers() -> tuple[np.ndarray, ...]:
-    """Images, labels and writers, without those held out for validation."""
-    rows = ~validation_images()
-    return tuple(each[rows] for each in (*load_mnist()[0], load_writers()[0]))
 
 
 def sampler(

@@ -7,24 +7,24 @@ import itertools
 
 import numpy as np
 
-from data import load_mnist, load_writers, validation_images
+from data import load_mnist, load_writers
 from evaluation import digit_means, evaluate, evaluate_chains
 from preprocessing import Corruption, DigitSequences, digit_windows
 from studies import report
-from studies.writers import LinearModel, train_on_writers
+from studies.writers import LinearModel, by_writers, train_on_writers
 from training import train_predictor
 
 SEEDS, STEPS = 3, 1_200
 FORMS = {"ratio to floor": "{:.4f}", "accuracy": "{:.2%}", "chain accuracy": "{:.1%}"}
 HAND_FORMS = dict.fromkeys(("linear", "one hand", "both"), "{:.3f}")
 
-(IMAGES, LABELS), TEST = load_mnist()
-ROWS = ~validation_images()
+IMAGES, LABELS, WRITERS = by_writers()
+TEST = load_mnist()[1]
 
 
 def run(optimizer: str, seed: int) -> dict:
     given = {"corruption": Corruption(0.3), "seed": seed}
-    sequences = DigitSequences(IMAGES[ROWS], LABELS[ROWS], **given)
+    sequences = DigitSequences(IMAGES, LABELS, **given)
     test = DigitSequences(*TEST, seed=1)
     model = train_predictor(sequences, STEPS, optimizer, seed=seed)
     score, chains = evaluate(model, test), evaluate_chains(model, test)
@@ -34,8 +34,8 @@ def run(optimizer: str, seed: int) -> dict:
 
 def of_a_hand(seed: int) -> list[dict]:
     """Errors over the floor on sequences by one test writer each, by the number of images."""
-    writers, pairing = load_writers()
-    given = IMAGES[ROWS], LABELS[ROWS], writers[ROWS]
+    _, pairing = load_writers()
+    given = IMAGES, LABELS, WRITERS
     linear, network = LinearModel(*given), train_on_writers(*given, seed=seed)
     runs = []
     for length in (4, 9, 19, 39):

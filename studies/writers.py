@@ -9,7 +9,15 @@ from scipy.stats import multivariate_normal
 
 from augmentation import AUGMENTATION, Augmentation
 from classifier import read_digits
-from data import PIXELS, SIDE, check_count, flatten
+from data import (
+    PIXELS,
+    SIDE,
+    check_count,
+    flatten,
+    load_mnist,
+    load_writers,
+    validation_images,
+)
 from model import NextImagePredictor, make_optimizer, summed_squared_error
 from preprocessing import DigitSequences, digit_windows
 
@@ -22,6 +30,12 @@ HAND = Augmentation(
     shear=(-0.3, 0.3),
     thickness=(-0.7, 0.7),
 )
+
+
+def by_writers() -> tuple[np.ndarray, ...]:
+    """Training images, their labels and writers, without those held out for validation."""
+    rows = ~validation_images()
+    return tuple(each[rows] for each in (*load_mnist()[0], load_writers()[0]))
 
 
 class LinearModel:
