@@ -23,6 +23,7 @@ from data import PIXELS, SIDE, check_count, check_number, flatten
 REAL, GENERATED, FOUND = "0.7", "tab:blue", "tab:orange"
 PITCH = SIDE + 4  # pixels from one image to the next
 INCHES = 0.85  # for each image
+LARGEST = 1_000  # square inches of a figure: some thousand images
 
 PathLike = str | os.PathLike
 
@@ -269,7 +270,7 @@ def animate_chain(
 
     Args:
         inputs: The context, `(t, 28, 28)` or flattened `(t, 784)`.
-        generated: `(steps, 28, 28)`.
+        generated: `(steps, 28, 28)`, at most 100 images: each is a frame.
         path: The `.gif` file to write.
         seconds: Time between two images, 0.01 to 60.
 
@@ -280,6 +281,8 @@ def animate_chain(
     if Path(path).suffix.lower() != ".gif":
         raise ValueError(f"{path}: expected a .gif file")
     inputs, generated = _images(inputs), _images(generated)
+    if len(generated) > 100:
+        raise ValueError(f"got {len(generated):,} generated images; expected at most 100")
     figure = plot_chain(inputs, generated)
     figure.subplots_adjust(0, 0, 1, 1)
     (ax,) = figure.axes
@@ -310,6 +313,8 @@ def _images(images: ArrayLike) -> np.ndarray:
 
 
 def _new_axes(width: float, height: float, rows: int = 1) -> np.ndarray:
+    if width * height > LARGEST:
+        raise ValueError(f"{width:,.0f} x {height:,.0f} inches: too many images for one figure")
     figure, axes = plt.subplots(rows, figsize=(width, height), squeeze=False)
     plt.close(figure)  # else a notebook would show it twice: when drawn, and as the cell's value
     return axes[:, 0]

@@ -28,7 +28,7 @@ from preprocessing import Corruption, DigitSequences, digit_windows, follow_wind
 LABELS = np.arange(120, dtype=np.uint8) % 10
 IMAGES = np.zeros((120, 28, 28), np.uint8)
 POINTS = np.random.default_rng(0).standard_normal((120, 3))
-CONTEXT = np.zeros((4, 28, 28))
+CONTEXT, MANY = np.zeros((4, 28, 28)), np.zeros((9_999, 28, 28))
 WHITE = np.full((99, 99), 255, np.uint8)
 NOISE = np.random.default_rng(0).integers(256, size=(900, 900, 3), dtype=np.uint8)
 DOT = [[0.5, 0.5, 0.1]]
@@ -142,6 +142,8 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: plot_grid(CONTEXT[None], real=[True]), "real is [True]; expected numbers of row"),
         (lambda: plot_grid(CONTEXT[None], real=[-1]), "real is [-1]; expected numbers of rows, 0"),
         (lambda: plot_chain(CONTEXT, CONTEXT, columns=0), "columns is 0; expected an integer"),
+        (lambda: plot_chain(CONTEXT, MANY), " inches: too many images for one figure"),
+        (lambda: animate_chain(CONTEXT, MANY, "a.gif"), "got 9,999 generated images; expected at"),
         (lambda: animate_chain(CONTEXT, CONTEXT, "a.gif", seconds=700), "seconds is 700; expected"),
         (lambda: animate_chain(CONTEXT, CONTEXT, "a.jpg"), "a.jpg: expected a .gif file"),
         (lambda: plot_page(NOISE, NOISE), "(900, 900, 3); expected uint8 (h, w, 3) and (k, 4)"),
