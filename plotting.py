@@ -3,7 +3,7 @@
 Ink is drawn dark on white, real images in grey frames and generated ones in
 blue. Each function returns the figure, which a notebook cell shows as its value,
 and saves it when given a path, whose folder it makes. All raise a `ValueError`
-for images of a wrong shape or range.
+for images of a wrong shape or range, or too many for one figure.
 """
 
 import os
