@@ -126,11 +126,16 @@ class LinearModel:
             yield rows, target, scores, weights, with_target.T @ weights
 
 
+def weighted_mean(of_network: np.ndarray, of_linear: np.ndarray, length: int) -> np.ndarray:
+    """The mean of two answers: a network's, which reads the last four images and counts as four,
+    and the linear model's, which reads all `length` of them and counts as all."""
+    return (4 * of_network + length * of_linear) / (4 + length)
+
+
 def predict_in_hand(network: keras.Model, linear: LinearModel, images: np.ndarray) -> np.ndarray:
     """The next image of somebody who has written any number of digits that count upward.
 
-    The weighted mean of two answers: a network's, which reads the last four images and counts as
-    four, and the linear model's, which reads all and counts as all.
+    The `weighted_mean` of a network's answer and the linear model's.
 
     Args:
         network: A predictor, such as `models/writer.keras`.
@@ -143,7 +148,7 @@ def predict_in_hand(network: keras.Model, linear: LinearModel, images: np.ndarra
     context, places = flatten(images)[None], np.arange(len(images) + 1)
     first = np.bincount((read_digits(images) - places[:-1]) % 10).argmax()
     every = linear.predict(context, (first + places)[None] % 10)[0]
-    return (4 * network.predict_next(images[-4:]) + len(images) * every) / (4 + len(images))
+    return weighted_mean(network.predict_next(images[-4:]), every, len(images))
 
 
 def by_strangers(digits: np.ndarray, images: np.ndarray) -> np.ndarray:
