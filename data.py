@@ -140,6 +140,13 @@ def check_count(value: int, name: str, most: int | None = None) -> int:
     return int(value)
 
 
+def check_seed(seed: int | None) -> int | None:
+    """A seed as Python's `int`, or None; a `ValueError` if it is something else, or negative."""
+    if seed is not None and (not isinstance(seed, int | np.integer) or seed < 0):
+        raise ValueError(f"seed is {seed!r}; expected an integer of at least 0")
+    return None if seed is None else int(seed)
+
+
 def check_number(value: float, name: str, least: float, most: float) -> None:
     """Raises a `ValueError` where something is not a number in [least, most]; NaN is not."""
     if not isinstance(value, int | float | np.number) or not least <= value <= most:

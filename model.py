@@ -195,11 +195,10 @@ def adapt(model: keras.Model, mean_target: ArrayLike) -> None:
         )
     if not model.built:
         raise ValueError("the model has no weights yet; call it once, with any context")
-    layers = keras.layers
-    ends = (layer for layer in reversed(model.layers) if not isinstance(layer, layers.Reshape))
-    last = next(ends, None)
+    parts = getattr(model, "operations", model.layers)  # of a functional model, not only layers
+    last = next((part for part in reversed(parts) if type(part).__name__ != "Reshape"), None)
     if not (
-        isinstance(last, layers.Dense)
+        isinstance(last, keras.layers.Dense)
         and last.units == PIXELS
         and last.use_bias
         and last.activation is keras.activations.sigmoid

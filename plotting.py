@@ -161,7 +161,7 @@ def plot_grid(
     _check_titles(rows, height)
     _check_titles(columns, width)
     if any(isinstance(row, bool | np.bool_) or row not in range(height) for row in real):
-        raise ValueError(f"real is {list(real)}; expected numbers of rows, 0 to {height - 1}")
+        raise ValueError(f"real is {real!r:.60}; expected numbers of rows, 0 to {height - 1}")
     ax = _new_axis(width, height)
     generated = [place for place in range(height * width) if place // width not in real]
     _draw(ax, images.reshape(-1, SIDE, SIDE), columns, generated, width)
@@ -196,15 +196,16 @@ def plot_page(
     boxes = np.reshape(boxes, (0, 4)) if not np.size(boxes) else np.asarray(boxes)
     page = np.asarray(page)
     coloured = page.dtype == np.uint8 and page.shape[2:] == (3,)
-    if not coloured or boxes.ndim != 2 or boxes.shape[1] != 4:
+    if not coloured or boxes.ndim != 2 or boxes.shape[1] != 4 or len(boxes) > 1_000:
         raise ValueError(
             f"page is {page.dtype} {page.shape}, and boxes {boxes.shape}; "
-            "expected uint8 (h, w, 3) and (k, 4)"
+            "expected uint8 (h, w, 3) and (k, 4), with k at most 1,000"
         )
     height, width = page.shape[:2]
     inches = 9 / max(height, width)
     ax = _new_axes(width * inches, height * inches + 0.3)[0]
-    ax.imshow(page)
+    step = -(-max(height, width) // 3_000)  # a figure shows no more pixels
+    ax.imshow(page[::step, ::step], extent=(-0.5, width - 0.5, height - 0.5, -0.5))
     ax.axis("off")
     if left_out:  # above the page, as such boxes are small and often beside a digit
         reasons = "; ".join(sorted({reason for _, reason in left_out}))
@@ -241,7 +242,7 @@ def plot_history(
     """
     ax = _new_axes(7, 4)[0]
     for name, errors in curves.items():
-        ax.plot(range(1, len(errors) + 1), errors, marker=".", label=name)
+        ax.plot(range(1, len(errors) + 1), np.asarray(errors, float), marker=".", label=name)
     for error, name in (
         (plateau, "plateau: one image for all"),
         (floor, "floor: mean image of the right digit"),
@@ -270,7 +271,7 @@ def animate_chain(
 
     Args:
         inputs: The context, `(t, 28, 28)` or flattened `(t, 784)`.
-        generated: `(steps, 28, 28)`, at most 100 images: each is a frame.
+        generated: `(steps, 28, 28)`; with the context, at most 100 images.
         path: The `.gif` file to write.
         seconds: Time between two images, 0.01 to 60.
 
@@ -281,8 +282,8 @@ def animate_chain(
     if Path(path).suffix.lower() != ".gif":
         raise ValueError(f"{path}: expected a .gif file")
     inputs, generated = _images(inputs), _images(generated)
-    if len(generated) > 100:
-        raise ValueError(f"got {len(generated):,} generated images; expected at most 100")
+    if len(inputs) + len(generated) > 100:
+        raise ValueError(f"got {len(inputs) + len(generated):,} images; expected at most 100")
     figure = plot_chain(inputs, generated)
     figure.subplots_adjust(0, 0, 1, 1)
     (ax,) = figure.axes

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from data import PIXELS, SIDE, check_count, check_number, flatten
+from data import PIXELS, SIDE, check_count, check_number, check_seed, flatten
 
 BLOCK = 32  # sequences of a batch drawn from one seed; pixels stay in the processor's cache
 KINDS = ("blank", "noise", "wrong")
@@ -200,7 +200,7 @@ class DigitSequences:
         self.labels = labels.copy()  # draws follow their order
         self.corruption = corruption
         self.augmentation = augmentation
-        self.seed = np.random.SeedSequence(seed).entropy
+        self.seed = np.random.SeedSequence(check_seed(seed)).entropy
         # Image indices sorted by digit: digit d owns counts[d] of them, from starts[d] on.
         self._by_digit = np.argsort(labels, kind="stable")
         self._counts = np.bincount(labels, minlength=10)

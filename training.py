@@ -8,13 +8,13 @@ the same whenever it is asked for.
 import functools
 import os
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from data import PIXELS, SIDE, check_count
+from data import PIXELS, SIDE, check_count, check_seed
 from model import (
     NextImagePredictor,
     adapt,
@@ -60,7 +60,7 @@ def train_predictor(
     """
     check_count(steps, "steps")
     stream = _stream(sequences, batch_size)
-    keras.utils.set_random_seed(int(seed))
+    keras.utils.set_random_seed(check_seed(seed))
     length = sequences.windows.shape[1] - 1
     model = build(length)
     if not isinstance(model, keras.Model):
@@ -132,6 +132,8 @@ def resumable_fit(
     """
     check_count(epochs, "epochs")
     check_count(steps_per_epoch, "steps_per_epoch")
+    if isinstance(kwargs.get("validation_data"), Iterator) and not kwargs.get("validation_steps"):
+        raise ValueError("validation_data is a stream; expected validation_steps, or it never ends")
     length = sequences.windows.shape[1] - 1
     check_length(model, length)
     if not model.built:  # a subclass of `keras.Model` has no weights until it is called

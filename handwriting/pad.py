@@ -19,7 +19,7 @@ PAINTED = 8 * SIDE  # pixels: a box, when it is painted
 FILLED = 0.8  # of the box: what the longer side of a drawing is scaled to; the pen stays as it is
 LEAST, MOST = [-1, -1, 0.001], [2, 2, 1]  # x, y and width of a point
 MOST_POINTS = 10_000  # of a stroke
-MOST_BOXES = 100
+MOST_BOXES, MOST_STROKES = 100, 10_000
 
 
 class DrawingPad(anywidget.AnyWidget):
@@ -108,6 +108,8 @@ class DrawingPad(anywidget.AnyWidget):
             raise ValueError(f"strokes are {boxes!r:.60}; expected a list of strokes for each box")
         if not 0 < len(boxes) <= MOST_BOXES:
             raise ValueError(f"there are {len(boxes)} boxes; expected 1 to {MOST_BOXES}")
+        if (strokes := sum(map(len, boxes))) > MOST_STROKES:
+            raise ValueError(f"there are {strokes:,} strokes; expected at most {MOST_STROKES:,}")
         return [[_checked(stroke) for stroke in box] for box in boxes]
 
     @traitlets.observe("strokes")

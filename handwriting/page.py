@@ -67,7 +67,10 @@ def load_picture(picture: Picture) -> np.ndarray:
     if not isinstance(picture, Image.Image):
         picture = Image.fromarray(_as_bytes(picture))
     _check_size(picture.height, picture.width)
-    picture = ImageOps.exif_transpose(picture)
+    try:
+        picture = ImageOps.exif_transpose(picture)
+    except OSError as error:  # Pillow has opened a file, and reads it only now
+        raise ValueError(f"not a picture that can be read: {error}") from error
     if picture.mode[0] in "IF":  # 16 bits and more, which Pillow would cut off
         values = np.asarray(picture, float)
         picture = Image.fromarray(_as_bytes(values / np.clip(values.max(), 1, 1e300)))
@@ -78,8 +81,8 @@ def load_picture(picture: Picture) -> np.ndarray:
 
 
 def _check_size(height: int, width: int) -> None:
-    if height * width > MOST_PIXELS:
-        raise ValueError(f"{width} x {height} pixels; at most {MOST_PIXELS:,} are read")
+    if not 0 < height * width <= MOST_PIXELS:
+        raise ValueError(f"{width} x {height} pixels; 1 to {MOST_PIXELS:,} are read")
 
 
 def _as_bytes(picture: ArrayLike) -> np.ndarray:

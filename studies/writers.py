@@ -58,6 +58,7 @@ class LinearModel:
         labels, writers = np.asarray(labels), np.asarray(writers)
         if not len(images) == len(labels) == len(writers) or set(labels) != set(range(10)):
             raise ValueError("expected as many images, labels of all ten digits, and writers")
+        check_count(components, "components", PIXELS)
         self.means = np.empty((10, PIXELS), np.float32)
         self.axes = np.empty((10, PIXELS, components), np.float32)
         people, who = np.unique(writers, return_inverse=True)
