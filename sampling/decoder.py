@@ -24,11 +24,11 @@ STEPS = np.array(
 )
 ORDER = np.argsort(STEPS.ravel(), kind="stable")  # the pixels of a block as they are drawn
 COUNTS = np.bincount(STEPS.ravel()).tolist()  # how many of them each step draws
-# Grey levels, 0 to 255, in bins with one probability each: black, three whites, and between them
-# bins of twelve levels.
-EDGES = np.array([0, *range(1, 254, 12), 254, 255, 256], "float32")
+# Grey levels, 0 to 255, in bins with one probability each: black, the four whites of MNIST's
+# strokes, and between them bins of twelve levels, the last of eleven.
+EDGES = np.array([0, *range(1, 242, 12), *range(252, 257)], "float32")
 BINS = len(EDGES) - 1
-UNITS = 128, 64  # widths of the two hidden layers of each step
+UNITS = 192, 96  # widths of the two hidden layers of each step
 
 
 @keras.saving.register_keras_serializable(package="next_image")

@@ -14,7 +14,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
+import zipfile
 from pathlib import Path
 
 import keras
@@ -128,7 +130,7 @@ MODELS = {  # how to train it, on which backend, and the bits of its weights
 
 
 def rounded(model: keras.Model, bits: int) -> keras.Model:
-    """A copy without the optimizer's state, its weights rounded, which a file holds in less space.
+    """A copy without the optimizer's state, its weights rounded, which compresses better.
 
     10 binary digits after the first are as precise as `float16`, 7 as `bfloat16`.
     """
@@ -143,9 +145,19 @@ def rounded(model: keras.Model, bits: int) -> keras.Model:
     return copy
 
 
+def compress(model: Path, written: Path) -> None:
+    """Writes a model's file again, which is a ZIP file that Keras does not compress."""
+    with zipfile.ZipFile(model) as source, zipfile.ZipFile(written, "w") as packed:
+        for name in source.namelist():
+            packed.writestr(name, source.read(name), zipfile.ZIP_DEFLATED)
+
+
 def release_model(path: Path) -> None:
     train, _, bits = MODELS[path.stem]
-    rounded(train(), bits).save(path)
+    model = rounded(train(), bits)
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(Path(folder, path.name))
+        compress(Path(folder, path.name), path)
 
 
 def main(arguments: list[str] | None = None) -> None:

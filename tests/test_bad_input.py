@@ -1,6 +1,7 @@
 """What is refused with a ValueError: what is asked for, and what the message says, one a row."""
 
 import importlib
+import io
 import os
 import re
 from functools import partial
@@ -32,6 +33,9 @@ CONTEXT, MANY = np.zeros((4, 28, 28)), np.zeros((9_999, 28, 28))
 WHITE = np.full((99, 99), 255, np.uint8)
 NOISE = np.random.default_rng(0).integers(256, size=(900, 900, 3), dtype=np.uint8)
 DOT = [[0.5, 0.5, 0.1]]
+HALF = io.BytesIO()  # of a file
+Image.fromarray(NOISE).save(HALF, "PNG")
+HALF.truncate(1_000_000)
 
 
 def sequences(*arguments, labels=LABELS, **options):
@@ -72,6 +76,7 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: follow_windows(digit_windows(), 7), "no context in the windows can be followed"),
         (lambda: follow_windows([[1, 2], [1, 3]], 1), "some context in the windows has two succ"),
         (lambda: follow_windows([1, 2], 1), "windows are int64 (2,); expected integers (m, t + 1)"),
+        *[(partial(sequences, seed=bad), "; expected an integer of at") for bad in (-1, 1.5, "a")],
         (lambda: sequences().sample(None), "n is None; expected an integer"),
         (lambda: sequences().draw(0), "n is 0; expected an integer"),
         (lambda: sequences().batches(2.5), "batch_size is 2.5; expected an integer"),
@@ -143,10 +148,12 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: plot_grid(CONTEXT[None], real=[-1]), "real is [-1]; expected numbers of rows, 0"),
         (lambda: plot_chain(CONTEXT, CONTEXT, columns=0), "columns is 0; expected an integer"),
         (lambda: plot_chain(CONTEXT, MANY), " inches: too many images for one figure"),
-        (lambda: animate_chain(CONTEXT, MANY, "a.gif"), "got 9,999 generated images; expected at"),
+        (lambda: animate_chain(CONTEXT, MANY, "a.gif"), "got 10,003 images; expected at most 100"),
+        (lambda: animate_chain(MANY[:97], CONTEXT, "a.gif"), "got 101 images; expected at most 1"),
         (lambda: animate_chain(CONTEXT, CONTEXT, "a.gif", seconds=700), "seconds is 700; expected"),
         (lambda: animate_chain(CONTEXT, CONTEXT, "a.jpg"), "a.jpg: expected a .gif file"),
         (lambda: plot_page(NOISE, NOISE), "(900, 900, 3); expected uint8 (h, w, 3) and (k, 4)"),
+        (lambda: plot_page(NOISE, np.zeros((1_001, 4))), "boxes (1001, 4); expected uint8 (h, w, "),
         (lambda: plot_page(NOISE / 255, []), "page is float64 (900, 900, 3), and boxes (0, 4)"),
         (lambda: read_page(WHITE, count="3"), "count is '3'; expected an integer"),
         (lambda: normalise(WHITE), "no ink found"),
@@ -161,11 +168,14 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: load_picture(np.full((5, 5), -1)), "ranges from -1 to -1"),
         (lambda: load_picture(Image.fromarray(np.full((5, 5), -1, np.int32))), "ranges from -1.0"),
         (lambda: load_picture(np.broadcast_to(np.uint8(0), (8_000, 8_000))), "50,000,000 are read"),
+        (lambda: load_picture(Image.new("RGB", (0, 9))), "0 x 9 pixels; 1 to 50,000,000 are read"),
+        (lambda: load_picture(Image.open(HALF)), "not a picture that can be read: image file is t"),
         (lambda: load_picture(b"no picture"), "the file: not a picture that can be read"),
         (lambda: load_picture(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"), "not a pict"),
         (lambda: DrawingPad(count=0), "count is 0; expected an integer"),
         (lambda: DrawingPad(2, [[DOT]]), "strokes are those of 1 boxes; expected 2"),
         (lambda: DrawingPad(1, []), "there are 0 boxes; expected 1 to 100"),
+        (lambda: DrawingPad(1, [[DOT] * 10_001]), "10,001 strokes; expected at most 10,000"),
         (lambda: DrawingPad(10**6), "count is 1000000; expected an integer from 1 to 100"),
         (lambda: DrawingPad(1, 5), "strokes are 5; expected a list of strokes for each box"),
         (
@@ -201,6 +211,8 @@ def k():
         vars(k).update(vars(importlib.import_module(name)))
     k.predictor = k.NextImagePredictor(units=(2, 2))
     k.adapt_end = lambda *end: k.adapt(k.keras.Sequential([k.Input((784,)), *end]), CONTEXT[0])
+    image = k.Input((784,))
+    k.inverted = k.keras.Model(image, 1 - k.Dense(784, "sigmoid")(image))
     k.flat = lambda t: k.keras.Sequential([k.Input((t, 784)), k.GlobalMaxPooling1D()])
     k.sampler = k.NextImageSampler(k.predictor, codes=8, units=2, blocks=1)
     k.sampler.compile("adam")
@@ -243,6 +255,7 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.adapt_end(k.Dense(784, "sigmoid", use_bias=False)), "the last layer is <Den"),
         (lambda k: k.adapt_end(k.Dense(784, "tanh")), "the last layer is <Dense"),
         (lambda k: k.adapt_end(k.Dense(784, "sigmoid"), k.ReLU()), "the last layer is <ReLU"),
+        (lambda k: k.adapt(k.inverted, CONTEXT[0]), "the last layer is <Operation name"),
         (lambda k: k.adapt_end(k.Reshape((7, 112))), "the last layer is None"),
         (lambda k: k.adapt(k.predictor, CONTEXT), "mean_target has shape (4, 28, 28); expected"),
         (lambda k: k.adapt(k.keras.Sequential(), BLANK), "the model has no weights yet"),
@@ -291,6 +304,7 @@ FIRST = "call fit_codes(inputs, targets) first"
             "build answers None; expected",
         ),
         (lambda k: k.train_predictor(UP, 1, build=k.flat), "(1, 784); expected (1, 28, 28) with"),
+        (lambda k: k.train_predictor(UP, 1, seed=1.5), "seed is 1.5; expected an integer of at le"),
         (lambda k: k.train_verifier(UP, None), "steps is None; expected an integer"),
         (
             lambda k: os.mkfifo("model.keras") or k.epochs_done("."),
@@ -302,6 +316,12 @@ FIRST = "call fit_codes(inputs, targets) first"
         (
             lambda k: k.resumable_fit(k.predictor, UP, "new", **ONCE, batch_size=0),
             "batch_size is 0",
+        ),
+        (
+            lambda k: k.resumable_fit(
+                k.predictor, UP, "new", **ONCE, validation_data=UP.batches(8)
+            ),
+            "is a stream; expected validation_steps",
         ),
         (lambda k: k.resumable_fit(k.predictor, SHORT, "new", **ONCE), "the model reads 4 imag"),
         (lambda k: find(k, b"no archive"), "model.keras was not saved by resumable_fit;"),
@@ -316,6 +336,10 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.sampler.fit(CONTEXT[None], CONTEXT[:1]), FIRST),
         (lambda k: k.sampler.sample(CONTEXT), FIRST),
         (lambda k: k.sampler.train_on_batch(CONTEXT[None], CONTEXT[:1]), FIRST),
+        (
+            lambda k: k.sampler.compute_loss(sample_weight=1),
+            "got sample weights; all sequences wei",
+        ),
         (lambda k: k.sampler.fit_codes(CONTEXT[None], CONTEXT), "expected (n, 28, 28), with n"),
         (lambda k: k.sampler.sample(CONTEXT[1:]), "shape (3, 28, 28); expected (4, 28, 28)"),
         (lambda k: k.sampler.trajectory(CONTEXT - 1), "float64 images range from -1.0 to -1.0"),
@@ -327,16 +351,30 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.precision_and_recall(POINTS, POINTS[:, 1:]), "shapes (120, 3) and (120, 2)"),
         (lambda k: k.frechet_distance(POINTS[:1], POINTS), "(n, d) and (m, d) of at least 2"),
         (lambda k: k.frechet_distance(POINTS, POINTS * np.nan), "expected finite numbers"),
+        (lambda k: k.frechet_distance(*[np.zeros((5, 2_049))] * 2), "with d at most 2,048"),
+        (
+            lambda k: k.frechet_distance(POINTS[:, :0], POINTS[:, :0]),
+            "shapes (120, 0) and (120, 0)",
+        ),
         (lambda k: k.frechet_distance(POINTS[0], POINTS), "features have shapes (3,) and (12"),
         (lambda k: k.realism(IMAGES, UP), "draws have shape (120, 28, 28); expected (n, k, 28, 28"),
-        (lambda k: k.diversity(*[IMAGES] * 3, LABELS[1:]), "(120,) real images and (119,) digits"),
-        (lambda k: k.diversity(*[IMAGES] * 3, LABELS[:, None]), "and (120, 1) digits"),
+        (
+            lambda k: k.diversity(*[IMAGES] * 3, LABELS[1:]),
+            "(120,) real images and uint8 (119,) digits",
+        ),
+        (lambda k: k.diversity(*[IMAGES] * 3, LABELS == 1), "bool (120,) digits; expected (n,) of"),
+        (lambda k: k.diversity(*[IMAGES] * 3, LABELS[:, None]), "and uint8 (120, 1) digits"),
         (lambda k: k.nearest_training_images(BLANK), "have shape (28, 28); expected (n, 28, 28)"),
         (
             lambda k: k.diversity(*[IMAGES] * 3, LABELS),
             "12 real images of digit 0; expected two",
         ),
         (lambda k: k.sharpness(IMAGES, IMAGES), "there are no images, or only blank real ones"),
+        (lambda k: k.sharpness(IMAGES, IMAGES + 9), "there are no images, or only blank real ones"),
+        (
+            lambda k: k.LinearModel(IMAGES, LABELS, LABELS, 0),
+            "components is 0; expected an integer",
+        ),
         (lambda k: k.two_sample_accuracy(IMAGES, IMAGES[1:]), "120 images and 119 real ones; expe"),
         (lambda k: k.two_sample_accuracy(IMAGES[:7], IMAGES[:7]), "7 images and 7 real ones; exp"),
         (lambda k: k.two_sample_accuracy(IMAGES, IMAGES, seeds=0), "seeds is 0; expected an int"),

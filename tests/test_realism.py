@@ -50,14 +50,18 @@ def small_network():
 
 
 def test_a_network_tells_pale_images_from_real_ones_but_not_real_from_real(mnist, monkeypatch):
-    assert realism._two_sample_network().output_shape == (None, 1)
-    monkeypatch.setattr(realism, "_two_sample_network", small_network)  # the other takes a minute
+    assert realism._residual_network().output_shape == (None, 1)
+    monkeypatch.setattr(realism, "_residual_network", small_network)  # the other takes a minute
     images = np.random.default_rng(0).permutation(mnist[1][0])
     first, second = images[:800] / np.float32(255), images[800:1600]
     same = realism.two_sample_accuracy(first, second)
     assert 0.35 < same["accuracy"] < 0.65
     assert same["error"] == pytest.approx(np.sqrt(0.25 / 200), rel=0.05)
     assert realism.two_sample_accuracy(first / 4, second, seeds=1)["accuracy"] > 0.9
+    # Counts of levels tell 255 from 252, but not an image from one upside down.
+    one_white, flipped = np.minimum(second, 252), second[:, ::-1]
+    assert realism.two_sample_accuracy(one_white, first, seeds=1, counts=True)["accuracy"] > 0.9
+    assert realism.two_sample_accuracy(flipped, first, seeds=1, counts=True)["accuracy"] < 0.65
 
 
 def test_realism_knows_real_images_copies_and_averages(mnist, test, monkeypatch):

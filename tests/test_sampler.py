@@ -7,7 +7,7 @@ import pytest
 from classifier import digit_probabilities, read_digits
 from evaluation import evaluate_chains
 from model import NextImagePredictor, make_optimizer
-from sampling.sampler import STEPS, UNGUIDED, NextImageSampler
+from sampling.sampler import LEVELS, STEPS, UNGUIDED, NextImageSampler
 
 PREDICTOR = Path(__file__).parent.parent / "models" / "next_image.keras"
 
@@ -117,12 +117,16 @@ def test_fit_codes_standardises_states_and_finds_principal_components(train, ima
     variances = np.square(sampler.deviation)  # of the states, and a little
     np.testing.assert_allclose(states.var(axis=0), 1 - 1e-3 / variances, rtol=1e-2)
 
-    codes = np.asarray(sampler.projection(pixels))
-    covariance, (variances, components) = np.cov(codes.T), np.linalg.eigh(np.cov(pixels.T))
+    codes = np.asarray(sampler.to_codes(targets))
+    # Of the pixels, and of how many there are of each level or range of levels.
+    levels = (np.round(255 * pixels)[..., None] >= LEVELS).sum(axis=-1)
+    counts = (levels[..., None] == np.arange(1, len(LEVELS) + 1)).sum(axis=1)
+    features = np.concatenate([pixels, np.sqrt(counts) / 2], axis=1)
+    covariance, (variances, components) = np.cov(codes.T), np.linalg.eigh(np.cov(features.T))
     deviations = np.sqrt(np.diag(covariance))
     np.testing.assert_allclose(covariance / np.outer(deviations, deviations), np.eye(8), atol=1e-3)
     np.testing.assert_allclose(deviations, (variances[-8:] / variances[-1]) ** 0.25, rtol=1e-3)
-    mean, components = pixels.mean(axis=0), components[:, -8:]
-    reconstructed = mean + (pixels - mean) @ components @ components.T
+    mean, components = features.mean(axis=0), components[:, -8:]
+    reconstructed = (mean + (features - mean) @ components @ components.T)[:, :784]
     np.testing.assert_allclose(sampler.decoder.linear(codes), reconstructed, atol=1e-4)
     assert sampler.generate(images[:, :2], 3, 2).shape == (6, 2, 3, 28, 28)

@@ -90,6 +90,7 @@ def test_a_model_is_written_rounded_when_its_training_is_done(bits, largest, tmp
     assert path.read_text() == "the last release"
     monkeypatch.setitem(release.MODELS, "writer", (lambda: model, "tensorflow", bits))
     release.release_model(path)
+    assert path.stat().st_size < 3 * model.count_params()  # compressed: each weight has 4 bytes
     saved = keras.saving.load_model(path)
     assert type(saved) is NextImagePredictor and not saved.compiled
     for before, after in zip(model.get_weights(), saved.get_weights(), strict=True):
