@@ -1,10 +1,10 @@
 """The sampler: draws the next image as somebody might write it, sharp and different every time.
 
 A predictor answers with the average of all images that could follow. The sampler
-draws *one* of them, by latent flow matching. An image becomes a code, its
-principal components. A velocity network, given the state of the predictor's LSTM,
-learns to move noise to codes along straight lines. A decoder draws the image of
-the code where a line ends.
+draws *one* of them, by latent flow matching. An image becomes a code: principal
+components of its pixels, and of how many of them are how grey. A velocity network,
+given the state of the predictor's LSTM, learns to move noise to codes along straight
+lines. A decoder draws the image of the code where a line ends.
 """
 
 import keras
@@ -40,7 +40,7 @@ class NextImageSampler(keras.Model):
     Args:
         predictor: A trained `NextImagePredictor`. The sampler has a copy of its
             LSTM layers, which training leaves as they are.
-        codes: Principal components that an image is reduced to.
+        codes: Principal components in the code of an image.
         units: Width of the velocity network.
         blocks: Its residual blocks.
         name: Name of the model.
@@ -280,8 +280,8 @@ def _features(pixels):
     """Pixels `(n, 784)`, and how many of them are in each range of levels."""
     ops = keras.ops
     levels = ops.round(255 * pixels)
-    # Half of MNIST's images lack one of the whites 253 to 255. The decoder sees the surroundings of
-    # a pixel, not the whole image, so the code has to tell it. The root: large counts vary more.
+    # Many of MNIST's images lack one of the whites 253 to 255. The decoder sees the surroundings of
+    # a pixel, not the whole image, so the code has to tell it. The root, as large counts vary more.
     ranges = zip(LEVELS, (*LEVELS[1:], 256), strict=True)
     counts = [ops.sum((levels >= low) & (levels < high), axis=-1) for low, high in ranges]
     counts = ops.cast(ops.stack(counts, axis=-1), "float32")
