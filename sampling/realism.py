@@ -165,7 +165,7 @@ def two_sample_accuracy(
             smallest loss on the first eighth is tested.
         counts: Instead of the images, a small dense network sees how many pixels
             of each image have each of the 256 levels of grey. It cannot see
-            shapes, but, other than the residual one, can tell 252 from 253.
+            shapes, but is told which levels an image has, and how often.
 
     Returns:
         `"accuracy"`, and `"error"`: its standard error, from the number of images.

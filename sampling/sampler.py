@@ -2,9 +2,10 @@
 
 A predictor answers with the average of all images that could follow. The sampler
 draws *one* of them, by latent flow matching. An image becomes a code: principal
-components of its pixels, and of how many of them are how grey. A velocity network,
-given the state of the predictor's LSTM, learns to move noise to codes along straight
-lines. A decoder draws the image of the code where a line ends.
+components of its pixels and of eight counts, how many pixels are in each range of
+grey. A velocity network, given the state of the predictor's LSTM, learns to move
+noise to codes along straight lines. A decoder draws the image of the code where a
+line ends.
 """
 
 import keras
@@ -16,7 +17,7 @@ from model import check_context, feed_back
 from sampling.decoder import PixelDecoder
 
 STEPS = 10  # from noise to code
-UNGUIDED = 5  # of those: early, guidance costs variety for little (Kynkäänniemi et al., 2024)
+UNGUIDED = 5  # of those: early, guidance costs more than it gains (Kynkäänniemi et al., 2024)
 TEMPERATURE = 1.07  # of the noise: with less, draws leave out more of what people write
 DECODER_BATCH = 16  # images of a batch that the decoder learns from: each has 784 pixels
 CODE_NOISE = 0.1  # in the codes that it learns from: drawn codes are never quite an image's
@@ -183,8 +184,8 @@ class NextImageSampler(keras.Model):
                 integers in [0, 255] or floats in [0, 1]; or the same flattened.
             n: Draws for each sequence; by default one, without an axis for it.
             guidance: How much to exaggerate what distinguishes this context
-                from none, 0 to 100; 1: not at all. More makes digits plainer than
-                people write them; the default does (Ho and Salimans, 2022:
+                from none, 0 to 100; 1: not at all. More makes digits plainer, 2
+                as plain as people write them (Ho and Salimans, 2022:
                 Classifier-free diffusion guidance).
             seed: Integer for reproducible draws, or a generator to take the
                 noise from; `None` draws others each time.
@@ -277,11 +278,11 @@ class NextImageSampler(keras.Model):
 
 
 def _features(pixels):
-    """Pixels `(n, 784)`, and how many of them are in each range of levels."""
+    """Pixels `(n, 784)`, and roots of how many are in each range of levels: `(n, 792)`."""
     ops = keras.ops
     levels = ops.round(255 * pixels)
     # Many of MNIST's images lack one of the whites 253 to 255. The decoder sees the surroundings of
-    # a pixel, not the whole image, so the code has to tell it. The root, as large counts vary more.
+    # a pixel, not the whole image, so the code tells it. Roots, since large counts vary more.
     ranges = zip(LEVELS, (*LEVELS[1:], 256), strict=True)
     counts = [ops.sum((levels >= low) & (levels < high), axis=-1) for low, high in ranges]
     counts = ops.cast(ops.stack(counts, axis=-1), "float32")
@@ -308,6 +309,7 @@ def _velocity_network(codes: int, states: int, units: int, blocks: int) -> keras
         inner = layers.Activation("silu")(inner * (1 + scale) + shift)
         hidden = hidden + layers.Dense(units, kernel_initializer="zeros")(inner)
     velocity = layers.Dense(codes, kernel_initializer="zeros")(layers.LayerNormalization()(hidden))
-    # Were the images of a digit normally distributed, these two terms alone would be exact.
+    # Were the numbers of a digit's codes normally distributed and independent, these two terms
+    # alone would be exact.
     scale, shift = (layers.Dense(codes, kernel_initializer="zeros")(condition) for _ in range(2))
     return keras.Model([code, time, state], velocity + scale * code + shift, name="velocity")
