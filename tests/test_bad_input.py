@@ -54,7 +54,10 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         # data
         (lambda: flatten(IMAGES[..., 1:]), "(120, 28, 27); expected (..., 28, 28) or (..., 784)"),
         (lambda: flatten(np.uint8(3)), "images have shape ()"),
-        (lambda: flatten(IMAGES * 1j), "images are complex128; expected integers in [0, 255] or f"),
+        (
+            lambda: flatten(IMAGES * 1j),
+            "images are complex128; expected integers in [0, 255] or fl",
+        ),
         (lambda: flatten(CONTEXT + 1.001), "float64 images range from 1.001 to 1.001"),
         (lambda: flatten(CONTEXT - 0.001), "from -0.001 to -0.001; expected values in [0, 1]"),
         (lambda: flatten(IMAGES - np.int64(1)), "from -1 to -1; expected values in [0, 255]"),
@@ -133,7 +136,10 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: plot_page(WHITE, np.zeros((0, 4))), "uint8 (99, 99), and boxes (0, 4); expected"),
         (lambda: plot_sequence(CONTEXT, CONTEXT[0], [1, 2]), "got 2 digits and 1 targets; expect"),
         (lambda: plot_sequence(CONTEXT, CONTEXT), "got 5 digits and 4 targets; expected 5 and 1"),
-        (lambda: plot_predictions(CONTEXT[None], CONTEXT, CONTEXT), "flattened, are (1, 4, 784), "),
+        (
+            lambda: plot_predictions(CONTEXT[None], CONTEXT, CONTEXT),
+            "flattened, are (1, 4, 784), a",
+        ),
         (lambda: plot_predictions(CONTEXT[None], CONTEXT[None], CONTEXT[:1]), "(1, 4, 784)}; exp"),
         (lambda: plot_predictions(CONTEXT, CONTEXT, CONTEXT), "expected (n, t, 784) and (n, 784)"),
         (lambda: plot_grid(CONTEXT), "flattened, are (4, 784); expected (r, c, 784)"),
@@ -172,7 +178,10 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: DrawingPad(1, [[DOT] * 10_001]), "10,001 strokes; expected at most 10,000"),
         (lambda: DrawingPad(10**6), "count is 1000000; expected an integer from 1 to 100"),
         (lambda: DrawingPad(1, 5), "strokes are 5; expected a list of strokes for each box"),
-        (lambda: DrawingPad(1, [[[[10**400, 0, 0.1]]]]), "expected at most 10,000 points [x, y, w"),
+        (
+            lambda: DrawingPad(1, [[[[10**400, 0, 0.1]]]]),
+            "expected at most 10,000 points [x, y, wi",
+        ),
         (lambda: DrawingPad(strokes=5), "strokes are 5; expected a list of strokes for each box"),
         (lambda: DrawingPad(1, ["ab"]), "strokes are ['ab']; expected a list of strokes for each"),
         (lambda: DrawingPad().answer(len), "the function answered 4; expected images by title"),
@@ -261,7 +270,10 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.predictor.generate(CONTEXT, 10**9), "expected an integer from 1 to 100,000"),
         (lambda k: k.read_digits(CONTEXT * np.nan), "float64 images range from nan"),
         (lambda k: k.train_classifier(IMAGES, LABELS), "with n at least 128"),
-        (lambda k: k.train_classifier(TWICE[..., 1:], np.tile(LABELS, 2)), "expected uint8 (n, 28"),
+        (
+            lambda k: k.train_classifier(TWICE[..., 1:], np.tile(LABELS, 2)),
+            "expected uint8 (n, 28,",
+        ),
         (lambda k: k.train_classifier(TWICE / 255, np.tile(LABELS, 2)), "float64"),
         (lambda k: k.train_classifier(TWICE, np.tile(LABELS, 2) + 1), "0 to 9"),
         (lambda k: k.classify(CONTEXT[:0]), "shape (0, 28, 28); expected at least one"),
@@ -274,7 +286,10 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.mean_image_floor(BLANK, 1), "digits are int64 () for targets (28, 28)"),
         (lambda k: k.mean_image_floor(IMAGES[:0], LABELS[:0]), "digits are uint8 (0,)"),
         (lambda k: k.evaluate(says(BLANK), UP, n=3), "(28, 28); expected (3, 28, 28) without NaN"),
-        (lambda k: k.evaluate(k.predictor, UP.with_windows([[1, 2]])), "reads 4 images; contexts "),
+        (
+            lambda k: k.evaluate(k.predictor, UP.with_windows([[1, 2]])),
+            "reads 4 images; contexts have 1",
+        ),
         (lambda k: k.evaluate(says(0), UP, n=0), "n is 0; expected an integer"),
         (lambda k: k.evaluate_chains(says(CONTEXT * np.nan), UP, n=4), "(4, 28, 28) without NaN"),
         (lambda k: k.evaluate_chains(says(0), UP, n=0), "n is 0; expected an integer"),
@@ -288,11 +303,17 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.train_predictor(UP, 1, build=k.flat), "(1, 784); expected (1, 28, 28) with"),
         (lambda k: k.train_predictor(UP, 1, seed=1.5), "seed is 1.5; expected an integer of at le"),
         (lambda k: k.train_verifier(UP, None), "steps is None; expected an integer"),
-        (lambda k: os.mkfifo("model.keras") or k.epochs_done("."), "was not saved by resumable_fi"),
+        (
+            lambda k: os.mkfifo("model.keras") or k.epochs_done("."),
+            "was not saved by resumable_fit",
+        ),
         (lambda k: k.epochs_done(__file__), "test_bad_input.py is a file; expected the folder of"),
         (lambda k: k.resumable_fit(None, UP, "new", **ONCE | {"epochs": 0}), "epochs is 0; exp"),
         (lambda k: k.resumable_fit(None, UP, "new", **ONCE | {"steps_per_epoch": 0}), "epoch is 0"),
-        (lambda k: k.resumable_fit(k.predictor, UP, "new", **ONCE, batch_size=0), "_size is 0; e"),
+        (
+            lambda k: k.resumable_fit(k.predictor, UP, "new", **ONCE, batch_size=0),
+            "batch_size is 0",
+        ),
         (
             lambda k: k.resumable_fit(
                 k.predictor, UP, "new", **ONCE, validation_data=UP.batches(8)
@@ -328,7 +349,10 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.frechet_distance(POINTS[:, :0], POINTS[:, :0]), "shapes (120, 0) and (120, 0"),
         (lambda k: k.frechet_distance(POINTS[0], POINTS), "features have shapes (3,) and (12"),
         (lambda k: k.realism(IMAGES, UP), "draws have shape (120, 28, 28); expected (n, k, 28, 28"),
-        (lambda k: k.diversity(*[IMAGES] * 3, LABELS[1:]), "(120,) real images and uint8 (119,) d"),
+        (
+            lambda k: k.diversity(*[IMAGES] * 3, LABELS[1:]),
+            "(120,) real images and uint8 (119,) digits",
+        ),
         (lambda k: k.diversity(*[IMAGES] * 3, LABELS == 1), "bool (120,) digits; expected (n,) of"),
         (lambda k: k.diversity(*[IMAGES] * 3, LABELS[:, None]), "and uint8 (120, 1) digits"),
         (lambda k: k.nearest_training_images(BLANK), "have shape (28, 28); expected (n, 28, 28)"),
