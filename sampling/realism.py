@@ -194,6 +194,7 @@ def two_sample_accuracy(
     for seed in range(seeds):
         keras.utils.set_random_seed(seed)
         network = _counts_network() if counts else _residual_network()
+        network.compile(keras.optimizers.Adam(1e-3), "binary_crossentropy", metrics=["accuracy"])
         stop = keras.callbacks.EarlyStopping(
             patience=4, restore_best_weights=True, start_from_epoch=5
         )
@@ -209,9 +210,7 @@ def two_sample_accuracy(
 def _counts_network() -> keras.Model:
     layers = keras.layers
     hidden = [layers.BatchNormalization(momentum=0.9), layers.Dense(64, "relu")]
-    network = keras.Sequential([keras.Input((256,)), *hidden, layers.Dense(1, "sigmoid")])
-    network.compile(keras.optimizers.Adam(1e-3), "binary_crossentropy", metrics=["accuracy"])
-    return network
+    return keras.Sequential([keras.Input((256,)), *hidden, layers.Dense(1, "sigmoid")])
 
 
 def _residual_network() -> keras.Model:
@@ -228,9 +227,7 @@ def _residual_network() -> keras.Model:
         hidden = shortcut + inner
     hidden = layers.Activation("relu")(layers.BatchNormalization(momentum=0.9)(hidden))
     hidden = layers.Dropout(0.3)(layers.GlobalAveragePooling2D()(hidden))
-    network = keras.Model(images, layers.Dense(1, "sigmoid")(hidden))
-    network.compile(keras.optimizers.Adam(1e-3), "binary_crossentropy", metrics=["accuracy"])
-    return network
+    return keras.Model(images, layers.Dense(1, "sigmoid")(hidden))
 
 
 def diversity(first: np.ndarray, second: np.ndarray, real: np.ndarray, digits: np.ndarray) -> float:
