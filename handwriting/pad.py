@@ -17,6 +17,7 @@ from handwriting.page import in_mnist_form
 
 PAINTED = 8 * SIDE  # pixels: a box, when it is painted
 FILLED = 0.8  # of the box: what the longer side of a drawing is scaled to; the pen stays as it is
+THINNEST = 0.07  # of the box: strokes of a thinner pen would vanish in MNIST's form
 LEAST, MOST = [-1, -1, 0.001], [2, 2, 1]  # x, y and width of a point
 MOST_POINTS = 10_000  # of a stroke
 MOST_BOXES, MOST_STROKES = 100, 10_000
@@ -155,7 +156,7 @@ def _painted(box: list) -> np.ndarray:
         at = PAINTED * (0.5 + scale * (np.array(stroke)[:, :2] - (low + high) / 2))
         at = at.round(3).tolist()  # n pairs x, y, whatever the scale was
         for last, (x, y), (*_, width) in zip([at[0], *at], at, stroke, strict=False):
-            radius = PAINTED * width / 2  # of round caps and joints
+            radius = PAINTED * max(width, THINNEST) / 2  # of round caps and joints
             draw.line([*last, x, y], fill=255, width=max(1, round(2 * radius)))
             draw.circle((x, y), radius, fill=255)
     return np.asarray(picture)

@@ -6,6 +6,7 @@ the makers of MNIST did with theirs.
 """
 
 import io
+import itertools
 import os
 from typing import BinaryIO
 
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike
 from PIL import Image, ImageOps
 from scipy import ndimage
 from skimage.measure import block_reduce
-from skimage.morphology import reconstruction
+from skimage.morphology import reconstruction, skeletonize
 
 from data import SIDE, check_count
 
@@ -28,7 +29,8 @@ FAINTEST = 0.05  # of the paper's brightness: what differs less is no ink
 BOX = 20  # pixels: the longer side of a digit in MNIST's images
 LOWEST, HIGHEST = 0.25, 3  # times the common size: a small 0, and a 9 with a tail down the page
 THICKEST = 2.5  # times the common width of strokes: no eraser beside the digits
-THINNEST = 1.8  # pixels, in MNIST's form: strokes of a thin pencil would vanish
+LONGEST_STROKE = 3.6  # times the common size, of one digit: "262" in one stroke is no 8
+THINNEST = 1.6  # pixels, in MNIST's form: strokes of a thin pencil would vanish
 TRY = "try more light, a darker pen, or a picture of the digits only, with paper around them"
 
 
@@ -127,7 +129,9 @@ def normalise(picture: Picture) -> np.ndarray:
         ValueError: Not a picture, too large, or without ink.
     """
     page = _reduced(load_picture(picture), LONGEST)
-    ink = _ink(page, widest=0.7, cut=True)
+    within, ink = (_ink(page, widest=0.7, cut=cut) for cut in (False, True))
+    if 2 * within[_is_ink(within)].sum() > ink[_is_ink(ink)].sum():
+        ink = within  # what touches the border is an edge of the paper, and no digit cut off
     own = _is_ink(ink)
     if not own.any():  # the digit fills its picture: paper is what the border is, by and large
         grey = page.mean(axis=-1, dtype=np.float32) / 255
@@ -135,6 +139,9 @@ def normalise(picture: Picture) -> np.ndarray:
         ink = grey.max() - grey if 2 * edge > grey.min() + grey.max() else grey - grey.min()
         own = (ink > ink.max() / 2) & (ink.max() > 0.5)
         own &= np.mean(np.abs(ink / max(ink.max(), 1e-3) - 0.5) < 0.2) < 0.36  # else it is a shade
+    labels, _ = ndimage.label(own, np.ones((3, 3)))
+    areas = np.bincount(labels.ravel() * own.ravel())[1:]
+    own &= np.append(False, areas > 0.01 * max(areas, default=0))[labels]  # others are specks
     return in_mnist_form(np.where(own, ink, 0))
 
 
@@ -165,7 +172,8 @@ def read_page(picture: Picture, count: int | None = None) -> np.ndarray:
     """Reads all digits of a photo, scan or screenshot, line by line.
 
     The digits may be of any colour, dark on light or light on dark, on paper
-    with lines, squares or shadows on it. They must not touch each other.
+    with lines, squares or shadows on it. They should not touch each
+    other: of those that do, only long rows are parted.
 
     Args:
         picture: A page, as for `load_picture`.
@@ -297,7 +305,7 @@ def _digits(page: np.ndarray) -> tuple[list[tuple], list[tuple]]:
         height = (bottom - top) / size
         if LOWEST < height < HIGHEST:
             own = np.isin(labels[top:bottom, left:right], parts)
-            found.append((box, np.where(own, ink[top:bottom, left:right], 0)))
+            found += _parted(box, np.where(own, ink[top:bottom, left:right], 0), size)
         elif height > 0.1:  # lower ones are specks
             left_out.append((box, "too low" if height < 1 else "too high"))
     widths = [_width(ink > 0) for _, ink in found]
@@ -330,6 +338,20 @@ def _joined(labels: np.ndarray, boxes: np.ndarray, size: float) -> list[tuple]:
             joined = both, parts + more
             digits |= dict.fromkeys(joined[1], joined)
     return list({id(digit): digit for digit in digits.values()}.values())
+
+
+def _parted(box: np.ndarray, ink: np.ndarray, size: float) -> list[tuple]:
+    """Cuts what is wider than a digit, of longer strokes than one has, where there is least ink."""
+    width = ink.shape[1]
+    if width < size or skeletonize(ink > 0).sum() < LONGEST_STROKE * size:
+        return [(box, ink)]
+    count = round(2 * width / size)  # digits that somebody joins are half as wide as high
+    cuts = [0]
+    for each in np.arange(1, count) * width / count:
+        near = np.arange(int(each - 0.3 * width / count), int(each + 0.3 * width / count) + 1)
+        cuts.append(near[np.argmin((ink[:, near] > 0).sum(axis=0))])
+    parts = itertools.pairwise([*cuts, width])
+    return [(np.add(box, (0, left, 0, right - width)), ink[:, left:right]) for left, right in parts]
 
 
 def _reading_order(boxes: np.ndarray, size: float) -> np.ndarray:
@@ -374,13 +396,14 @@ def in_mnist_form(ink: ArrayLike) -> np.ndarray:
     (box,) = ndimage.find_objects(own.astype(int))
     ink, own = ink[box].clip(0), own[box]
     ink = (ink / np.percentile(ink[own], 75)).clip(0, 1)
-    scale = BOX / max(own.shape)
-    missing = THINNEST / scale - _width(own)
-    if missing > 0:
-        grown = 1 + int(np.ceil(missing / 2))
-        outside = ndimage.distance_transform_edt(~np.pad(own, grown))
-        ink = np.maximum(np.pad(ink, grown), (missing / 2 + 1 - outside).clip(0, 1))
-        scale = BOX / max(ink.shape)
+    # The middle of each stroke, drawn with a pen of at least `THINNEST`: broken strokes close, too.
+    radius = THINNEST / 2 * max(own.shape) / BOX
+    grown = 1 + int(np.ceil(radius))
+    away = ndimage.distance_transform_edt(~skeletonize(np.pad(own, grown)))
+    ink = np.maximum(np.pad(ink, grown), (radius + 0.5 - away).clip(0, 1))
+    (box,) = ndimage.find_objects((ink > 0.5).astype(int))
+    ink = ink[box]
+    scale = BOX / max(ink.shape)
     size = [max(1, round(side * scale)) for side in ink.shape[::-1]]
     smooth = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
     small = np.asarray(Image.fromarray(ink.astype(np.float32)).resize(size, smooth)).clip(0, 1)

@@ -17,7 +17,7 @@ function painted(box) {
     let last = null;
     for (const [x, y, width] of stroke) {
       const at = [place(x, (left + right) / 2), place(y, (top + bottom) / 2)];
-      const radius = (PAINTED * width) / 2;
+      const radius = (PAINTED * Math.max(width, THINNEST)) / 2;
       // Pillow draws between whole pixels, and so do we: half of one may change the image's size.
       const [x1, y1] = at.map((middle) => Math.floor(middle - radius));
       const [x2, y2] = at.map((middle) => Math.floor(middle + radius));
@@ -53,7 +53,7 @@ function paintLine(ink, [x1, y1], [x2, y2], radius) {
   });
 }
 
-function cropped(ink, margin) {
+function cropped(ink) {
   let [left, right, top, bottom] = [PAINTED, 0, PAINTED, 0];
   for (let y = 0, at = 0; y < PAINTED; y++) {
     for (let x = 0; x < PAINTED; x++, at++) {
@@ -62,34 +62,13 @@ function cropped(ink, margin) {
       [top, bottom] = [Math.min(top, y), y];
     }
   }
-  const [width, height] = [right - left + 1 + 2 * margin, bottom - top + 1 + 2 * margin];
+  const [width, height] = [right - left + 1, bottom - top + 1];
   const part = new Float32Array(width * height);
   for (let y = top; y <= bottom; y++) {
     const row = y * PAINTED;
-    part.set(ink.subarray(row + left, row + right + 1), (y - top + margin) * width + margin);
+    part.set(ink.subarray(row + left, row + right + 1), (y - top) * width);
   }
   return { ink: part, width, height };
-}
-
-// How far each pixel is from the nearest one with this ink; what is farther than `most` is `most`.
-function distances({ ink, width }, wanted, most) {
-  const down = new Float32Array(ink.length);
-  for (let at = 0; at < ink.length; at++) {
-    down[at] = ink[at] === wanted ? 0 : Math.min(most, 1 + (at < width ? most : down[at - width]));
-  }
-  for (let at = ink.length - 1 - width; at >= 0; at--) {
-    down[at] = Math.min(down[at], 1 + down[at + width]);
-  }
-  return down.map((own, at) => {
-    const x = at % width;
-    let least = own * own;
-    for (let step = 1; step * step < least; step++) {
-      const before = step <= x ? down[at - step] : most;
-      const after = x + step < width ? down[at + step] : most;
-      least = Math.min(least, step * step + Math.min(before, after) ** 2);
-    }
-    return Math.sqrt(least);
-  });
 }
 
 // Averages of pixels along the rows, as Pillow's BOX takes them, with rows and columns exchanged.
@@ -108,16 +87,7 @@ function reduced({ ink, width, height }, size) {
 const sum = (values) => values.reduce((a, b) => a + b, 0);
 
 function inMnistForm(box) {
-  const whole = painted(box);
-  let { ink, width, height } = cropped(whole, 1);
-  const inside = sum(distances({ ink, width }, 0, width + height));
-  const missing = (THINNEST * (Math.max(width, height) - 2)) / BOX - ((4 * inside) / sum(ink) - 1);
-  const grown = missing > 0 ? 1 + Math.ceil(missing / 2) : 0;
-  ({ ink, width, height } = cropped(whole, grown));
-  if (grown) {
-    const outside = distances({ ink, width }, 1, missing / 2 + 1);
-    ink = outside.map((distance) => Math.min(missing / 2 + 1 - distance, 1));
-  }
+  const { ink, width, height } = cropped(painted(box));
   const scale = BOX / Math.max(width, height);
   const [across, down] = [width, height].map((side) => Math.max(1, Math.round(side * scale)));
   const small = reduced(reduced({ ink, width, height }, across), down).ink;

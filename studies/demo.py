@@ -10,8 +10,8 @@ import keras
 import numpy as np
 
 from data import SIDE
-from handwriting.pad import FILLED, PAINTED
-from handwriting.page import BOX, THINNEST
+from handwriting.pad import FILLED, PAINTED, THINNEST
+from handwriting.page import BOX
 from model import NextImagePredictor
 from studies.report import ROOT
 

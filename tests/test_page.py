@@ -91,6 +91,21 @@ def test_a_row_of_mnists_images_is_a_page(digits):
     assert min(alike(read_page(np.hstack(row), count=4), row)) > 0.75
 
 
+def test_digits_written_in_one_stroke_are_parted_where_there_is_least_ink(digits):
+    page = page_of(digits[[5, 9, 4, 2, 0, 7]])
+    three = np.hstack([image[:, image.max(axis=0) > 100] for image in digits[[3, 1, 6]]])
+    three[18, 4:-4] = 255
+    three = np.stack([larger(255 - np.pad(three, ((11, 11), (9, 9))), 4)] * 3, axis=-1)
+    found = read_page(np.hstack([page, three]))
+    assert len(found) == 9 and min(alike(found[6:], digits[[3, 1, 6]])) > 0.6
+
+
+def test_a_stroke_that_is_thinner_than_others_is_seen_too():
+    seven = np.zeros((200, 140), bool)
+    seven[20:22, 20:110] = seven[20:180, 100:130] = True
+    assert normalise(seven)[:8, 10:14].max(axis=0).min() > 150
+
+
 @pytest.mark.parametrize("tilt", [-10, 0, 10])
 def test_lines_are_read_one_after_the_other_also_askew(tilt, digits):
     lines = np.concatenate([page_of(digits[1:5]), page_of(digits[5:9])])
