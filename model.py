@@ -63,7 +63,7 @@ def make_optimizer(
     if not isinstance(name, str) or name not in peaks:
         raise ValueError(f"optimizer is {name!r}; expected one of {', '.join(map(repr, peaks))}")
     if steps is not None:
-        check_count(steps, "steps")
+        steps = check_count(steps, "steps")
     peak = peaks[name] if learning_rate is None else learning_rate
     if not isinstance(peak, int | float | np.number) or not 0 < peak < np.inf:
         raise ValueError(f"learning_rate is {peak}; expected a positive number")
@@ -234,7 +234,7 @@ def generate(model: keras.Model, images: ArrayLike, steps: int) -> np.ndarray:
     >>> generate(model, images, steps=6).shape  # images: (4, 28, 28)
     (6, 28, 28)
     """
-    check_count(steps, "steps", 100_000)
+    steps = check_count(steps, "steps", 100_000)
     # A model that subclasses `keras.Model` doesn't say its shape; it gets contexts as they are.
     length = getattr(model, "input_shape", (None, None))[1]
     context, single = check_context(images, length)  # (n, t, 784)

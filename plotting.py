@@ -126,7 +126,7 @@ def plot_chain(
     Returns:
         The figure.
     """
-    check_count(columns, "columns")
+    columns = check_count(columns, "columns")
     inputs, generated = _images(inputs), _images(generated)
     images = [*inputs, *generated]
     ax = ax or _new_axis(min(columns, len(images)), -(-len(images) // columns))
@@ -202,6 +202,9 @@ def plot_page(
             "expected uint8 (h, w, 3) and (k, 4), with k at most 1,000"
         )
     height, width = page.shape[:2]
+    first, last = boxes[:, :2], boxes[:, 2:]
+    if not np.all((first >= 0) & (first < last) & (last <= [height, width])):
+        raise ValueError("boxes are not on the page; expected top, left, bottom and right of each")
     inches = 9 / max(height, width)
     ax = _new_axes(width * inches, height * inches + 0.3)[0]
     step = -(-max(height, width) // 3_000)  # a figure shows no more pixels
@@ -240,6 +243,8 @@ def plot_history(
     Returns:
         The figure.
     """
+    check_number(plateau, "plateau", 0, 1)
+    check_number(floor, "floor", 0, plateau)
     ax = _new_axes(7, 4)[0]
     for name, errors in curves.items():
         ax.plot(range(1, len(errors) + 1), np.asarray(errors, float), marker=".", label=name)
@@ -350,6 +355,8 @@ def _draw(ax: Axes, images, titles=(), generated=(), columns: int | None = None)
 
 def _finish(figure: Figure, path: PathLike | None) -> Figure:
     if path is not None:
+        if not Path(path).suffix:
+            raise ValueError(f"path is {path!r}; expected a file such as 'figure.png'")
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=120, bbox_inches="tight", facecolor="white")
     return figure

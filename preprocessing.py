@@ -40,7 +40,7 @@ def digit_windows(length: int = 4, wrap: bool = False) -> np.ndarray:
     >>> digit_windows(length=4)[0], len(digit_windows(length=4))
     (array([0, 1, 2, 3, 4]), 6)
     """
-    check_count(length, "length", 1_000 if wrap else 9)
+    length = check_count(length, "length", 1_000 if wrap else 9)
     first = np.arange(10 if wrap else 10 - length)
     return (first[:, None] + np.arange(length + 1)) % 10
 

@@ -7,6 +7,7 @@ the same whenever it is asked for.
 
 import functools
 import os
+import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -58,7 +59,7 @@ def train_predictor(
 
     >>> model = train_predictor(train, steps=1_200)
     """
-    check_count(steps, "steps")
+    steps = check_count(steps, "steps")
     stream = _stream(sequences, batch_size)
     keras.utils.set_random_seed(check_seed(seed))
     length = sequences.windows.shape[1] - 1
@@ -123,15 +124,15 @@ def resumable_fit(
         ValueError: A number of epochs or steps that is not an integer of at
             least 1; contexts that the model cannot read; as for
             `DigitSequences.batches`; or `folder` has a `model.keras` that this
-            function did not save, or saved for another network, or with other
-            epochs or batches.
+            function did not save, or saved for another network or optimizer, or
+            with other epochs or batches.
 
     Example:
 
     >>> history = resumable_fit(model, train, "runs/adam", epochs=12, steps_per_epoch=100)
     """
-    check_count(epochs, "epochs")
-    check_count(steps_per_epoch, "steps_per_epoch")
+    epochs = check_count(epochs, "epochs")
+    steps_per_epoch = check_count(steps_per_epoch, "steps_per_epoch")
     if isinstance(kwargs.get("validation_data"), Iterator) and not kwargs.get("validation_steps"):
         raise ValueError("validation_data is a stream; expected validation_steps, or it never ends")
     length = sequences.windows.shape[1] - 1
@@ -216,10 +217,13 @@ class _Checkpoint(keras.callbacks.Callback):
             if not optimizer.built:  # its state would have no place to go to
                 optimizer.build(self.model.trainable_variables)
             try:
-                self.model.load_weights(self.path)
-            except (ValueError, zipfile.BadZipFile) as error:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error", UserWarning)  # another optimizer
+                    self.model.load_weights(self.path)
+            except (ValueError, UserWarning, zipfile.BadZipFile) as error:
                 raise ValueError(
-                    f"{self.path} is damaged or of another network; take another folder"
+                    f"{self.path} is damaged, or of another network or optimizer; "
+                    "take another folder"
                 ) from error
 
     def on_epoch_begin(self, epoch, logs=None):

@@ -71,11 +71,10 @@ class NextImageSampler(keras.Model):
         blocks: int = 8,
         name: str | None = None,
     ):
-        check_count(codes, "codes", PIXELS)
-        check_count(units, "units", 2_048)
-        check_count(blocks, "blocks", 100)
         super().__init__(name=name)
-        self.codes, self.units, self.blocks = codes, units, blocks
+        self.codes = codes = check_count(codes, "codes", PIXELS)
+        self.units = units = check_count(units, "units", 2_048)
+        self.blocks = blocks = check_count(blocks, "blocks", 100)
         layers, lstms = keras.layers, predictor.layers[:2]
         if not all(isinstance(layer, layers.LSTM) for layer in lstms) or lstms[1].return_sequences:
             raise ValueError(f"{predictor.name} does not have two LSTM layers, and no third")
@@ -274,6 +273,8 @@ class NextImageSampler(keras.Model):
             # (Adams and Bashforth's method).
             path.append(path[-1] + (1.5 * velocity - 0.5 * previous) / STEPS)
             previous = velocity
+        if not np.isfinite(path[-1]).all():
+            raise ValueError("drawn codes are not finite: the sampler's training has diverged")
         return path
 
 

@@ -58,10 +58,12 @@ class LinearModel:
         labels, writers = np.asarray(labels), np.asarray(writers)
         if not len(images) == len(labels) == len(writers) or set(labels) != set(range(10)):
             raise ValueError("expected as many images, labels of all ten digits, and writers")
-        check_count(components, "components", PIXELS)
+        components = check_count(components, "components", 100)
         self.means = np.empty((10, PIXELS), np.float32)
         self.axes = np.empty((10, PIXELS, components), np.float32)
         people, who = np.unique(writers, return_inverse=True)
+        if not 1 < len(people) < len(images):
+            raise ValueError("expected several writers, with several images each")
         own = np.zeros((len(people), 10, components))  # each writer's mean of each digit
         known = np.zeros((len(people), 10))
         self.chance, always = np.empty((2, 10, components, components))
@@ -114,6 +116,13 @@ class LinearModel:
     def _windows(self, context: np.ndarray, digits: np.ndarray):
         """For each window of digits: its rows, its target, their scores `(n, t c)`, the weights of
         the best linear prediction `(t c, c)`, and the covariance that it explains `(c, c)`."""
+        digits = np.asarray(digits)
+        fits = digits.shape == (len(context), context.shape[1] + 1)
+        if not fits or not np.isin(digits, range(10)).all():
+            raise ValueError(
+                f"contexts have shape {context.shape} and digits {digits.shape}; "
+                "expected (n, t, 784), and digits from 0 to 9 (n, t + 1)"
+            )
         for window in np.unique(digits, axis=0):
             rows, (*seen, target) = (digits == window).all(axis=1), window
             centred = (flatten(context[rows]) - self.means[seen]).swapaxes(0, 1)  # (t, n, 784)
@@ -130,7 +139,8 @@ class LinearModel:
 def weighted_mean(of_network: np.ndarray, of_linear: np.ndarray, length: int) -> np.ndarray:
     """The mean of two answers: a network's, which reads the last four images and counts as four,
     and the linear model's, which reads all `length` of them and counts as all."""
-    return (4 * of_network + length * of_linear) / (4 + length)
+    length = check_count(length, "length")
+    return (4.0 * of_network + float(length) * of_linear) / (4 + length)
 
 
 def predict_in_hand(network: keras.Model, linear: LinearModel, images: np.ndarray) -> np.ndarray:
@@ -154,6 +164,8 @@ def predict_in_hand(network: keras.Model, linear: LinearModel, images: np.ndarra
 
 def by_strangers(digits: np.ndarray, images: np.ndarray) -> np.ndarray:
     """For each image, the one of that digit before it, nearly always by somebody else."""
+    if len(digits) != len(images):
+        raise ValueError(f"got {len(digits)} digits for {len(images)} images")
     others = np.empty_like(images)
     for digit in np.unique(digits):
         rows = np.flatnonzero(digits == digit)

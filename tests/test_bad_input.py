@@ -20,6 +20,7 @@ from plotting import (
     animate_chain,
     plot_chain,
     plot_grid,
+    plot_history,
     plot_page,
     plot_predictions,
     plot_sequence,
@@ -154,6 +155,13 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: animate_chain(CONTEXT, CONTEXT, "a.jpg"), "a.jpg: expected a .gif file"),
         (lambda: plot_page(NOISE, NOISE), "(900, 900, 3); expected uint8 (h, w, 3) and (k, 4)"),
         (lambda: plot_page(NOISE, np.zeros((1_001, 4))), "boxes (1001, 4); expected uint8 (h, w, "),
+        *[
+            (partial(plot_page, NOISE, [box]), "boxes are not on the page; expected top, left, bo")
+            for box in ([9, 9, 9, 20], [-1, 0, 5, 5], [0, 0, 901, 5], [0, 0, np.nan, 5])
+        ],
+        (lambda: plot_chain(CONTEXT, CONTEXT, path="folder"), "path is 'folder'; expected a file"),
+        (lambda: plot_history({"a": [0.1]}, 0.06, 0.05), "floor is 0.06; expected a number from 0"),
+        (lambda: plot_history({"a": [0.1]}, 0.05, np.nan), "plateau is nan; expected a number fro"),
         (lambda: plot_page(NOISE / 255, []), "page is float64 (900, 900, 3), and boxes (0, 4)"),
         (lambda: read_page(WHITE, count="3"), "count is '3'; expected an integer"),
         (lambda: normalise(WHITE), "no ink found"),
@@ -216,6 +224,9 @@ def k():
     k.flat = lambda t: k.keras.Sequential([k.Input((t, 784)), k.GlobalMaxPooling1D()])
     k.sampler = k.NextImageSampler(k.predictor, codes=8, units=2, blocks=1)
     k.sampler.compile("adam")
+    k.diverged = k.NextImageSampler(k.predictor, codes=8, units=2, blocks=1)
+    weights = k.diverged.get_weights()
+    k.diverged.set_weights([each * np.nan if each.dtype.kind == "f" else each for each in weights])
     return k
 
 
@@ -227,6 +238,12 @@ def says(answer):
 def find(k, content):
     Path("model.keras").write_bytes(content)
     k.epochs_done(".")
+
+
+def predicted(k, digits):
+    images = np.random.default_rng(0).integers(256, size=IMAGES.shape, dtype=np.uint8)
+    linear = k.LinearModel(images, LABELS, np.arange(120) // 40, components=2)
+    return linear.predict(CONTEXT.reshape(1, 4, 784), digits)
 
 
 UP, BLANK, TWICE = sequences(), CONTEXT[0], np.tile(IMAGES, (2, 1, 1))
@@ -339,6 +356,7 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.sampler.trajectory(CONTEXT - 1), "float64 images range from -1.0 to -1.0"),
         (lambda k: k.sampler.trajectory(CONTEXT, guidance=-1), "guidance is -1; expected a number"),
         (lambda k: k.sampler.sample(CONTEXT, guidance=100.1), "expected a number from 0 to 100"),
+        (lambda k: k.diverged.sample(CONTEXT), "codes are not finite: the sampler's training has"),
         (lambda k: k.sampler.sample(CONTEXT, 0), "n is 0; expected an integer"),
         (lambda k: k.sampler.generate(CONTEXT, 0), "steps is 0; expected an integer"),
         (lambda k: k.precision_and_recall(POINTS[:3], POINTS), "(n, d) and (m, d) of at least 4"),
@@ -360,6 +378,14 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.sharpness(IMAGES, IMAGES), "there are no images, or only blank real ones"),
         (lambda k: k.sharpness(IMAGES, IMAGES + 9), "there are no images, or only blank real ones"),
         (lambda k: k.LinearModel(IMAGES, LABELS, LABELS, 0), "components is 0; expected an intege"),
+        (lambda k: k.LinearModel(IMAGES, LABELS, LABELS * 0), "expected several writers, with sev"),
+        (lambda k: k.LinearModel(IMAGES, LABELS, np.arange(120)), "several writers, with several"),
+        *[
+            (lambda k, bad=bad: predicted(k, bad), f"shape (1, 4, 784) and digits {shape}; expect")
+            for bad, shape in (([[0, 1, 2, 3, -4]], "(1, 5)"), ([[0, 1, 2, 3]], "(1, 4)"))
+        ],
+        (lambda k: k.by_strangers(LABELS[1:], IMAGES), "got 119 digits for 120 images"),
+        (lambda k: k.weighted_mean(BLANK, BLANK, -4), "length is -4; expected an integer"),
         (lambda k: k.two_sample_accuracy(IMAGES, IMAGES[1:]), "120 images and 119 real ones; expe"),
         (lambda k: k.two_sample_accuracy(IMAGES[:7], IMAGES[:7]), "7 images and 7 real ones; exp"),
         (lambda k: k.two_sample_accuracy(IMAGES, IMAGES, seeds=0), "seeds is 0; expected an int"),

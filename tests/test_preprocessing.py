@@ -38,6 +38,7 @@ def check_even(counts, mean):
     [
         (digit_windows(), [list(range(start, start + 5)) for start in range(6)]),
         (digit_windows(9), [list(range(10))]),
+        (digit_windows(np.uint8(255), wrap=True)[9:, 250:], [[9, 0, 1, 2, 3, 4]]),
         (digit_windows(12, wrap=True)[9:], [[9, *range(10), 0, 1]]),
         (follow_windows(digit_windows(), 6), [list(range(10))]),
         (follow_windows(digit_windows(1, wrap=True), 12)[9:], [[9, *range(10), 0, 1]]),
