@@ -113,22 +113,29 @@ def flatten(images: ArrayLike) -> np.ndarray:
         raise ValueError(
             f"images have shape {images.shape}; expected (..., {SIDE}, {SIDE}) or (..., {PIXELS})"
         )
+    return np.divide(images, np.float32(white_level(images)), dtype=np.float32)
+
+
+def white_level(images: np.ndarray) -> int:
+    """What white is in an array: 255 among integers, 1 among floats and booleans.
+
+    Raises:
+        ValueError: Another dtype, NaN, or values out of range.
+    """
     if images.dtype.kind not in "biuf":
         raise ValueError(
             f"images are {images.dtype}; expected integers in [0, 255] or floats in [0, 1]"
         )
     white = 255 if images.dtype.kind in "iu" else 1
-    # uint8 cannot be out of range. Written so that a NaN fails the comparison.
-    if (
-        images.size
-        and images.dtype != np.uint8
-        and not (images.min() >= 0 and images.max() <= white)
-    ):
+    if not images.size or images.dtype == np.uint8:
+        return white
+    least, most = images.min(), images.max()
+    if not (least >= 0 and most <= white):  # fails on NaN, too
         raise ValueError(
-            f"{images.dtype} images range from {images.min()} to {images.max()}; "
+            f"{images.dtype} images range from {least} to {most}; "
             f"expected values in [0, {white}] without NaN"
         )
-    return np.divide(images, np.float32(white), dtype=np.float32)
+    return white
 
 
 def check_count(value: int, name: str, most: int | None = None) -> int:

@@ -101,7 +101,8 @@ def resumable_fit(
 
     Args:
         model: A compiled model, a predictor or sampler, in the state in which
-            training starts.
+            training starts. A run that goes on has the learning rate that was
+            saved, unless it follows a schedule.
         sequences: What to train on, the same in every call, with a `seed`:
             without one, every call draws others.
         folder: Where to keep `model.keras`, the model after the last whole

@@ -1,11 +1,14 @@
 """Does it read pages? Drawn ones by kind, or those of a folder with `labels.csv` (file, digits).
 
+A column `label` in place of `digits` says that each picture has one digit.
+
 python -m studies.pages [--folder FOLDER]
 """
 
 import argparse
 import itertools
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -17,7 +20,7 @@ from skimage.morphology import skeletonize
 
 from classifier import read_digits
 from data import load_mnist
-from handwriting.page import read_page
+from handwriting.page import normalise, read_page
 from model import NextImagePredictor  # noqa: F401 (Keras has to know the class to load one)
 from studies import report
 
@@ -62,20 +65,20 @@ def distance(read: str, right: str) -> int:
     return row[-1]
 
 
-def run(kind: str, picture, text: str, model: keras.Model) -> dict:
+def run(kind: str, picture, text: str, model: keras.Model, read: Callable = read_page) -> dict:
     start, right = time.perf_counter(), text.replace("|", "")
     try:
-        images = read_page(picture)
+        images = read(picture)
     except ValueError:
         images = np.zeros((0, 28, 28), np.uint8)
     seconds = time.perf_counter() - start
-    read, found = read_digits(images) if len(images) else [], len(images) == len(right)
+    digits, found = read_digits(images) if len(images) else [], len(images) == len(right)
     fours = [at for at in range(len(text) - 3) if text[at : at + 4] in "012345678"]
     places = [at - text[:at].count("|") for at in fours if found]
     answers = [read_digits(model.predict_next(images[at : at + 4])) for at in places]
     continued = sum(right[at + 3] == str(one - 1) for at, one in zip(places, answers, strict=True))
     counts = {"pages": 1, "all found": int(found), "digits": len(right)}
-    counts["lost or wrong"] = distance("".join(map(str, read)), right)
+    counts["lost or wrong"] = distance("".join(map(str, digits)), right)
     return {"kind": kind, **counts, "fours": len(fours), "continued": continued, "seconds": seconds}
 
 
@@ -86,8 +89,11 @@ if __name__ == "__main__":
     model = keras.saving.load_model(report.ROOT / "models" / "next_image.keras")
     if options.folder:
         labels = pd.read_csv(options.folder / "labels.csv", dtype=str)
-        labelled = zip(options.folder / labels["file"], labels["digits"], strict=True)
-        runs = [run("strangers'", *page, model) for page in labelled]
+        single = "label" in labels
+        read = (lambda picture: normalise(picture)[None]) if single else read_page
+        texts = labels["label" if single else "digits"]
+        labelled = zip(options.folder / labels["file"], texts, strict=True)
+        runs = [run("strangers'", *page, model, read) for page in labelled]
     else:
         seeds, test = range(100, 130), load_mnist()[1]
         runs = [
@@ -97,5 +103,5 @@ if __name__ == "__main__":
     runs, by = pd.DataFrame(runs), list(runs[0])[:-1]
     runs[by[1:]] = runs.groupby("kind")[by[1:]].transform("sum")
     notes = "Fours: ascending digits in a row; continued: those after which the next one is shown."
-    name = "pages_strangers" if options.folder else "pages"
+    name = "pages" if not options.folder else "pages_digits" if single else "pages_strangers"
     report.save(name, runs.to_dict("records"), by, {"seconds": "{:.2f}"}, notes)
