@@ -109,14 +109,17 @@ class NextImageSampler(keras.Model):
             targets: Their next images `(n, 28, 28)`.
 
         Raises:
-            ValueError: Another shape or range, or fewer targets than codes.
+            ValueError: Another shape or range, fewer targets than codes, or a
+                second call: what was trained would not fit other codes.
         """
+        if np.any(self.projection.get_weights()[0]):
+            raise ValueError("the sampler has codes already; make another sampler for others")
         context, _ = check_context(inputs, self.encoder.input_shape[1])
         pixels = flatten(targets)
         if pixels.ndim != 2 or len(pixels) < self.codes or len(pixels) != len(context):
             raise ValueError(
-                f"targets have shape {np.shape(targets)}; "
-                f"expected (n, {SIDE}, {SIDE}), with n at least {self.codes}"
+                f"targets have shape {np.shape(targets)}; expected "
+                f"({len(context)}, {SIDE}, {SIDE}) for as many contexts, at least {self.codes}"
             )
         states = self.encoder.predict(context, batch_size=1_000, verbose=0)
         self.mean.assign(states.mean(axis=0, dtype=float))
@@ -183,7 +186,7 @@ class NextImageSampler(keras.Model):
                 integers in [0, 255] or floats in [0, 1]; or the same flattened.
             n: Draws for each sequence; by default one, without an axis for it.
             guidance: How much to exaggerate what distinguishes this context
-                from none, 0 to 100; 1: not at all. More makes digits plainer, 2
+                from none, 0 to 10; 1: not at all. More makes digits plainer, 2
                 as plain as people write them (Ho and Salimans, 2022:
                 Classifier-free diffusion guidance).
             seed: Integer for reproducible draws, or a generator to take the
@@ -257,7 +260,7 @@ class NextImageSampler(keras.Model):
 
     def _solve(self, context, guidance, rng):
         """Codes `(n, c)` on their way from noise, a list of `STEPS + 1`."""
-        check_number(guidance, "guidance", 0, 100)
+        check_number(guidance, "guidance", 0, 10)
         self._check_codes()
         states, network = self.predict_on_batch(context), self.velocity.predict_on_batch
         path = [TEMPERATURE * rng.standard_normal((len(context), self.codes), np.float32)]

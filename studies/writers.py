@@ -91,8 +91,8 @@ class LinearModel:
         self.shared = matrix.reshape(10, components, 10, components).transpose(0, 2, 1, 3)
 
     def predict(self, context: np.ndarray, digits: np.ndarray) -> np.ndarray:
-        """The next images `(n, 28, 28)`, given contexts `(n, t, 784)` and all digits `(n, t + 1)`,
-        the target's last: it is told what a network has to read."""
+        """The next images `(n, 28, 28)`, given contexts `(n, t, 784)`, with t at most 100, and all
+        digits `(n, t + 1)`, the target's last: it is told what a network has to read."""
         answers = np.empty((len(context), PIXELS), np.float32)
         for rows, target, scores, weights, _ in self._windows(context, digits):
             answers[rows] = self.means[target] + scores @ weights @ self.axes[target].T
@@ -117,11 +117,11 @@ class LinearModel:
         """For each window of digits: its rows, its target, their scores `(n, t c)`, the weights of
         the best linear prediction `(t c, c)`, and the covariance that it explains `(c, c)`."""
         digits = np.asarray(digits)
-        fits = digits.shape == (len(context), context.shape[1] + 1)
+        fits = digits.shape == (len(context), context.shape[1] + 1) and context.shape[1] <= 100
         if not fits or not np.isin(digits, range(10)).all():
             raise ValueError(
                 f"contexts have shape {context.shape} and digits {digits.shape}; "
-                "expected (n, t, 784), and digits from 0 to 9 (n, t + 1)"
+                "expected (n, t, 784), with t at most 100, and digits from 0 to 9 (n, t + 1)"
             )
         for window in np.unique(digits, axis=0):
             rows, (*seen, target) = (digits == window).all(axis=1), window
@@ -144,14 +144,14 @@ def weighted_mean(of_network: np.ndarray, of_linear: np.ndarray, length: int) ->
 
 
 def predict_in_hand(network: keras.Model, linear: LinearModel, images: np.ndarray) -> np.ndarray:
-    """The next image of somebody who has written any number of digits that count upward.
+    """The next image of somebody who has written four to a hundred digits that count upward.
 
     The `weighted_mean` of a network's answer and the linear model's.
 
     Args:
         network: A predictor, such as `models/writer.keras`.
         linear: The linear model; the classifier tells it which digits the images show.
-        images: `(t, 28, 28)`, at least four.
+        images: `(t, 28, 28)`, four to 100.
 
     Returns:
         `float32 (28, 28)` in [0, 1].
