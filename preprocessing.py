@@ -205,8 +205,8 @@ class DigitSequences:
         self._by_digit = np.argsort(labels, kind="stable")
         self._counts = np.bincount(labels, minlength=10)
         self._starts = np.cumsum(self._counts) - self._counts
-        self._pairing = None
-        if pairing is not None:
+        self.paired, self._pairing = pairing is not None, None
+        if self.paired:
             pairing = np.asarray(pairing)
             if pairing.dtype.kind not in "iu" or pairing.shape != labels.shape:
                 raise ValueError(

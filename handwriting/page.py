@@ -228,7 +228,7 @@ def _ink(page: np.ndarray, widest: float, cut: bool) -> np.ndarray:
     touches it is a printed line, the table below the page, or a shadow.
     (Serra, 1982: closing; Vincent, 1993: morphological grayscale reconstruction.)
     """
-    small = np.log(_reduced(page, 400) / 255 + 0.1)
+    small = np.log(_reduced(page, 250) / 255 + 0.1)
     dark, light = (
         np.array([_islands(colour, widest) for colour in np.moveaxis(each, -1, 0)])
         for each in (small, -small)

@@ -191,6 +191,8 @@ def train_verifier(sequences: DigitSequences, steps: int = 1_500) -> keras.Model
         delay neural network.
     """
     check_count(steps, "steps")
+    if not sequences.paired:
+        raise ValueError("images of a sequence are by strangers; expected sequences with a pairing")
     keras.utils.set_random_seed(0)
     layers, ops = keras.layers, keras.ops
     encoder = keras.Sequential(

@@ -328,6 +328,7 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.train_predictor(UP, 1, build=lambda _: None), "build answers None; expected"),
         (lambda k: k.train_predictor(UP, 1, build=k.flat), "(1, 784); expected (1, 28, 28) with"),
         (lambda k: k.train_predictor(UP, 1, seed=1.5), "seed is 1.5; expected an integer of at le"),
+        (lambda k: k.train_verifier(UP, 1), "are by strangers; expected sequences with a pairing"),
         (lambda k: k.train_verifier(UP, None), "steps is None; expected an integer"),
         (
             lambda k: os.mkfifo("model.keras") or k.epochs_done("."),
