@@ -122,7 +122,8 @@ def normalise(picture: Picture) -> np.ndarray:
         ValueError: Not a picture, too large, or without ink.
     """
     page = _reduced(load_picture(picture), LONGEST)
-    within, ink = (_ink(page, widest=0.7, cut=cut) for cut in (False, True))
+    level, window = _level(page, widest=0.7)
+    within, ink = (_filled(level, window, cut) - level for cut in (False, True))
     if 2 * within[_is_ink(within)].sum() > ink[_is_ink(ink)].sum():
         ink = within  # what touches the border is an edge of the paper, and no digit cut off
     own = _is_ink(ink)
@@ -133,8 +134,8 @@ def normalise(picture: Picture) -> np.ndarray:
         own = (ink > ink.max() / 2) & (ink.max() > 0.5)
         own &= np.mean(np.abs(ink / max(ink.max(), 1e-3) - 0.5) < 0.2) < 0.36  # else it is a shade
     labels, _ = ndimage.label(own, np.ones((3, 3)))
-    areas = np.bincount(labels.ravel() * own.ravel())[1:]
-    own &= np.append(False, areas > 0.01 * max(areas, default=0))[labels]  # others are specks
+    areas = np.bincount(labels.ravel())[1:]
+    own = np.append(False, areas > 0.01 * max(areas, default=0))[labels]  # others are specks
     return in_mnist_form(np.where(own, ink, 0))
 
 
@@ -165,9 +166,8 @@ def read_page(picture: Picture, count: int | None = None) -> np.ndarray:
     """Reads all digits of a photo, scan or screenshot, line by line.
 
     The digits may be of any colour, dark on light or light on dark, on paper
-    with lines, squares or shadows on it. Of digits that
-    touch each other, only long rows are parted; and dots of a dithered page
-    are read as strokes.
+    with lines, squares or shadows on it. Of digits that touch each other,
+    only long rows are parted. Dots of a dithered page are read as strokes.
 
     Args:
         picture: A page, as for `load_picture`.
@@ -220,13 +220,12 @@ def _reduced(page: np.ndarray, longest: int) -> np.ndarray:
     return np.asarray(Image.fromarray(page).resize(size, Image.Resampling.BOX))
 
 
-def _ink(page: np.ndarray, widest: float, cut: bool) -> np.ndarray:
-    """How much each pixel of `uint8 (h, w, 3)` differs from the paper, in parts of its brightness.
+def _level(page: np.ndarray, widest: float) -> tuple[np.ndarray, int]:
+    """How much lighter each pixel of `uint8 (h, w, 3)` is than the paper, in parts of its
+    brightness (ink is dark, whatever its colour); and the widest stroke in pixels.
 
-    `widest` is the widest stroke, in parts of the shorter side: what is wider
-    is paper. `cut` says whether ink may touch the border; otherwise what
-    touches it is a printed line, the table below the page, or a shadow.
-    (Serra, 1982: closing; Vincent, 1993: morphological grayscale reconstruction.)
+    `widest` is the same in parts of the shorter side: what is wider is paper.
+    (Serra, 1982: closing.)
     """
     small = np.log(_reduced(page, 250) / 255 + 0.1)
     dark, light = (
@@ -241,7 +240,7 @@ def _ink(page: np.ndarray, widest: float, cut: bool) -> np.ndarray:
     paper = ndimage.grey_closing(page, (window, window, 1), mode="nearest")
     paper = ndimage.uniform_filter(paper, (window // 3, window // 3, 1), mode="nearest")
     level = ((page - paper) / (np.abs(paper) + np.float32(0.1))).min(axis=-1)
-    return _filled(level, window, cut) - level
+    return level, window
 
 
 def _islands(grey: np.ndarray, widest: float) -> float:
@@ -255,7 +254,10 @@ def _islands(grey: np.ndarray, widest: float) -> float:
 
 
 def _filled(grey: np.ndarray, window: int, cut: bool) -> np.ndarray:
-    """Raises dark islands, up to `window` wide, to the level of what surrounds them."""
+    """Raises dark islands, up to `window` wide, to the level of what surrounds them: by how much,
+    is ink. `cut` says whether it may touch the border; otherwise what touches it is a printed line,
+    the table below the page, or a shadow. (Vincent, 1993: morphological grayscale reconstruction.)
+    """
     border = np.ones(grey.shape, bool)
     border[1:-1, 1:-1] = False
     marker = ndimage.grey_closing(grey, (window, window), mode="nearest")
@@ -276,7 +278,8 @@ def _is_ink(ink: np.ndarray) -> np.ndarray:
 def _digits(page: np.ndarray) -> tuple[list[tuple], list[tuple]]:
     """The digits of a page, in reading order, each with its box and its ink in it; and what else
     is there, each with its box and why it is left out."""
-    ink = _ink(page, widest=0.2, cut=False)
+    level, window = _level(page, widest=0.2)
+    ink = _filled(level, window, cut=False) - level
     labels, count = ndimage.label(_is_ink(ink), np.ones((3, 3)))
     if count > 10 * MOST_DIGITS:
         raise ValueError(f"{count:,} strokes found: this is noise, or print, and no page of digits")

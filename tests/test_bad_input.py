@@ -360,7 +360,10 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.sampler.fit(CONTEXT[None], CONTEXT[:1]), FIRST),
         (lambda k: k.sampler.sample(CONTEXT), FIRST),
         (lambda k: k.sampler.train_on_batch(CONTEXT[None], CONTEXT[:1]), FIRST),
-        (lambda k: k.sampler.compute_loss(sample_weight=1), "got sample weights; all sequences we"),
+        (
+            lambda k: k.sampler.compute_loss(sample_weight=1),
+            "got sample weights; all sequences wei",
+        ),
         (lambda k: k.sampler.fit_codes(CONTEXT[None], CONTEXT), "expected (1, 28, 28) for as many"),
         (lambda k: k.diverged.fit_codes(CONTEXT[None], CONTEXT), "the sampler has codes already"),
         (lambda k: k.sampler.sample(CONTEXT[1:]), "shape (3, 28, 28); expected (4, 28, 28)"),
@@ -375,7 +378,10 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.frechet_distance(POINTS[:1], POINTS), "(n, d) and (m, d) of at least 2"),
         (lambda k: k.frechet_distance(POINTS, POINTS * np.nan), "expected finite numbers"),
         (lambda k: k.frechet_distance(*[np.zeros((5, 2_049))] * 2), "with d at most 2,048"),
-        (lambda k: k.frechet_distance(POINTS[:, :0], POINTS[:, :0]), "shapes (120, 0) and (120, 0"),
+        (
+            lambda k: k.frechet_distance(POINTS[:, :0], POINTS[:, :0]),
+            "shapes (120, 0) and (120, 0)",
+        ),
         (lambda k: k.frechet_distance(POINTS[0], POINTS), "features have shapes (3,) and (12"),
         (lambda k: k.realism(IMAGES, UP), "draws have shape (120, 28, 28); expected (n, k, 28, 28"),
         (
@@ -388,7 +394,10 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.diversity(*[IMAGES] * 3, LABELS), "12 real images of digit 0; expected two"),
         (lambda k: k.sharpness(IMAGES, IMAGES), "there are no images, or only blank real ones"),
         (lambda k: k.sharpness(IMAGES, IMAGES + 9), "there are no images, or only blank real ones"),
-        (lambda k: k.LinearModel(IMAGES, LABELS, LABELS, 0), "components is 0; expected an intege"),
+        (
+            lambda k: k.LinearModel(IMAGES, LABELS, LABELS, 0),
+            "components is 0; expected an integer",
+        ),
         (lambda k: k.LinearModel(IMAGES, LABELS, LABELS * 0), "expected several writers, with sev"),
         (lambda k: k.LinearModel(IMAGES, LABELS, np.arange(120)), "several writers, with several"),
         *[
