@@ -123,7 +123,7 @@ def resumable_fit(
 
     Raises:
         ValueError: A number of epochs or steps that is not an integer of at
-            least 1; contexts that the model cannot read; as for
+            least 1, or steps that `steps_per_execution` does not divide; contexts that the model cannot read; as for
             `DigitSequences.batches`; or `folder` has a `model.keras` that this
             function did not save, or saved for another network or optimizer, or
             with other epochs or batches.
@@ -134,6 +134,11 @@ def resumable_fit(
     """
     epochs = check_count(epochs, "epochs")
     steps_per_epoch = check_count(steps_per_epoch, "steps_per_epoch")
+    if steps_per_epoch % (model.steps_per_execution or 1):  # Keras would take more batches
+        raise ValueError(
+            f"steps_per_epoch is {steps_per_epoch}; expected a multiple of the model's "
+            f"steps_per_execution, {model.steps_per_execution}"
+        )
     if isinstance(kwargs.get("validation_data"), Iterator) and not kwargs.get("validation_steps"):
         raise ValueError("validation_data is a stream; expected validation_steps, or it never ends")
     length = sequences.windows.shape[1] - 1

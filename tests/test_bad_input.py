@@ -227,6 +227,8 @@ def k():
     for name in (*names, "sampling.realism", "sampling.sampler", "studies.writers"):
         vars(k).update(vars(importlib.import_module(name)))
     k.predictor = k.NextImagePredictor(units=(2, 2))
+    k.by_four = k.NextImagePredictor(units=(2, 2))
+    k.by_four.compile(steps_per_execution=4)
     k.adapt_end = lambda *end: k.adapt(k.keras.Sequential([k.Input((784,)), *end]), CONTEXT[0])
     image = k.Input((784,))
     k.inverted = k.keras.Model(image, 1 - k.Dense(784, "sigmoid")(image))
@@ -348,6 +350,7 @@ FIRST = "call fit_codes(inputs, targets) first"
             "is a stream; expected validation_steps",
         ),
         (lambda k: k.resumable_fit(k.predictor, SHORT, "new", **ONCE), "the model reads 4 imag"),
+        (lambda k: k.resumable_fit(k.by_four, UP, "new", **ONCE), "expected a multiple of the mo"),
         (lambda k: find(k, b"no archive"), "model.keras was not saved by resumable_fit;"),
         (lambda k: find(k, b"PK\5\6" + bytes(18)), "model.keras was not saved by resumable_fit;"),
         (lambda k: find(k, b"PK\5\6" + bytes(16) + b"\1\0" + b"3"), "model.keras was not saved"),
