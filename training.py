@@ -123,7 +123,8 @@ def resumable_fit(
 
     Raises:
         ValueError: A number of epochs or steps that is not an integer of at
-            least 1, or steps that `steps_per_execution` does not divide; contexts that the model cannot read; as for
+            least 1, or steps that the model's `steps_per_execution` does not
+            divide; contexts that the model cannot read; as for
             `DigitSequences.batches`; or `folder` has a `model.keras` that this
             function did not save, or saved for another network or optimizer, or
             with other epochs or batches.
