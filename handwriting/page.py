@@ -213,11 +213,9 @@ def _search(picture: Picture) -> tuple[list[tuple], list[tuple]]:
 
 def _reduced(page: np.ndarray, longest: int) -> np.ndarray:
     """A smaller page, if it is very large."""
-    longer = max(page.shape[:2])
-    if longer <= longest:
-        return page
-    size = [max(1, round(side * longest / longer)) for side in page.shape[1::-1]]
-    return np.asarray(Image.fromarray(page).resize(size, Image.Resampling.BOX))
+    picture = Image.fromarray(page)
+    picture.thumbnail((longest, longest), Image.Resampling.BOX, reducing_gap=None)
+    return np.asarray(picture)
 
 
 def _level(page: np.ndarray, widest: float) -> tuple[np.ndarray, int]:
@@ -399,11 +397,9 @@ def in_mnist_form(ink: ArrayLike) -> np.ndarray:
     away = ndimage.distance_transform_edt(~skeletonize(np.pad(own, grown)))
     ink = np.maximum(np.pad(ink, grown), (radius + 0.5 - away).clip(0, 1))
     (box,) = ndimage.find_objects((ink > 0.5).astype(int))
-    ink = ink[box]
-    scale = BOX / max(ink.shape)
-    size = [max(1, round(side * scale)) for side in ink.shape[::-1]]
-    smooth = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
-    small = np.asarray(Image.fromarray(ink.astype(np.float32)).resize(size, smooth)).clip(0, 1)
+    ink = Image.fromarray(ink[box].astype(np.float32))
+    smooth = Image.Resampling.BOX if max(ink.size) > BOX else Image.Resampling.BICUBIC
+    small = np.asarray(ImageOps.contain(ink, (BOX, BOX), smooth)).clip(0, 1)
     image = np.zeros((SIDE, SIDE), np.uint8)
     corner = np.round(np.subtract(SIDE / 2, ndimage.center_of_mass(small))).astype(int)
     top, left = corner.clip(0, np.subtract(SIDE, small.shape))
