@@ -51,6 +51,7 @@ class DrawingPad(anywidget.AnyWidget):
 
     _esm = Path(__file__).with_name("pad.js")
     strokes = traitlets.Any([]).tag(sync=True)
+    strokes.allow_none = False  # or it would not be validated
     answers = traitlets.List().tag(sync=True)
     status = traitlets.Unicode().tag(sync=True)  # a line under the boxes
 

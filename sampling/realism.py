@@ -5,8 +5,8 @@ and should be. So many draws are compared with many real images: in the features
 that the digit classifier sees in them, in how much they vary, in how sharp they
 are, and by networks that learn to tell the two sets apart.
 
-All images are `(n, 28, 28)`, or the same flattened, `uint8` or float in [0, 1]; others raise a
-ValueError.
+All images are `(n, 28, 28)`, or the same flattened, integers in [0, 255], floats in [0, 1] or
+booleans; values out of range raise a ValueError.
 """
 
 import keras

@@ -47,7 +47,8 @@ class NextImageSampler(keras.Model):
         name: Name of the model.
 
     Raises:
-        ValueError: An argument out of range, or training before `fit_codes`.
+        ValueError: An argument out of range, or training or `predict` before
+            `fit_codes`.
 
     Example:
 
@@ -145,6 +146,11 @@ class NextImageSampler(keras.Model):
             self._check_codes()
         return super().make_train_function(force)
 
+    def make_predict_function(self, force: bool = False):
+        if self.predict_function is None:
+            self._check_codes()  # or states would not be standardised
+        return super().make_predict_function(force)
+
     def _check_codes(self) -> None:
         if not np.any(self.projection.get_weights()[0]):
             raise ValueError("the sampler has no codes yet; call fit_codes(inputs, targets) first")
@@ -184,7 +190,8 @@ class NextImageSampler(keras.Model):
         Args:
             images: One sequence `(t, 28, 28)` or a batch `(b, t, 28, 28)`,
                 integers in [0, 255] or floats in [0, 1]; or the same flattened.
-            n: Draws for each sequence; by default one, without an axis for it.
+            n: Draws for each sequence, 1 to 10,000; by default one, without an
+                axis for it.
             guidance: How much to exaggerate what distinguishes this context
                 from none, 0 to 10; 1: not at all. More makes digits plainer, 2
                 as plain as people write them (Ho and Salimans, 2022:
@@ -197,7 +204,7 @@ class NextImageSampler(keras.Model):
 
         Raises:
             ValueError: Another shape or length, NaN, or values out of range;
-                `n` below 1; `guidance` out of range.
+                `n` or `guidance` out of range.
         """
         chains = self.generate(images, 1, n, guidance=guidance, seed=seed)
         return chains[..., 0, :, :]
@@ -224,7 +231,7 @@ class NextImageSampler(keras.Model):
             ValueError: As for `sample`, or `steps` out of range.
         """
         check_count(steps, "steps", 100_000)
-        check_count(1 if n is None else n, "n")
+        check_count(1 if n is None else n, "n", 10_000)
         context, single = check_context(images, self.encoder.input_shape[1])
         context = np.repeat(context, n or 1, axis=0)  # (b n, t, 784)
         rng = np.random.default_rng(seed)
@@ -232,7 +239,10 @@ class NextImageSampler(keras.Model):
         def draw(context: np.ndarray) -> np.ndarray:
             codes = self._solve(context, guidance, rng)[-1]
             noise = rng.random((len(codes), SIDE, SIDE), np.float32)
-            return self.decoder.predict_on_batch([codes, noise])
+            # All at once, they would need gigabytes.
+            parts = (np.array_split(each, len(codes) // 1_000 + 1) for each in (codes, noise))
+            pairs = zip(*parts, strict=True)
+            return np.concatenate([self.decoder.predict_on_batch(list(pair)) for pair in pairs])
 
         chains = feed_back(draw, context, steps)  # (b n, steps, 28, 28)
         if n is not None:

@@ -163,7 +163,8 @@ def predict_in_hand(network: keras.Model, linear: LinearModel, images: np.ndarra
 
 
 def by_strangers(digits: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """For each image, the one of that digit before it, nearly always by somebody else."""
+    """For each image, the one of that digit before it, nearly always by somebody else; itself, if
+    its digit occurs once."""
     if len(digits) != len(images):
         raise ValueError(f"got {len(digits)} digits for {len(images)} images")
     others = np.empty_like(images)

@@ -200,6 +200,7 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
             "expected at most 10,000 points [x, y, wi",
         ),
         (lambda: DrawingPad(strokes=5), "strokes are 5; expected a list of strokes for each box"),
+        (lambda: setattr(DrawingPad(), "strokes", None), "strokes are None; expected a list of"),
         (lambda: DrawingPad(1, ["ab"]), "strokes are ['ab']; expected a list of strokes for each"),
         (lambda: DrawingPad().answer(len), "the function answered 4; expected images by title"),
         (lambda: DrawingPad(3, [[DOT], [], []]).images, "nothing is drawn in box 2, 3"),
@@ -362,6 +363,7 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.NextImageSampler(k.keras.Sequential([k.Flatten()])), "two LSTM layers"),
         (lambda k: k.sampler.fit(CONTEXT[None], CONTEXT[:1]), FIRST),
         (lambda k: k.sampler.sample(CONTEXT), FIRST),
+        (lambda k: k.sampler.predict(CONTEXT.reshape(1, 4, 784), verbose=0), FIRST),
         (lambda k: k.sampler.train_on_batch(CONTEXT[None], CONTEXT[:1]), FIRST),
         (
             lambda k: k.sampler.compute_loss(sample_weight=1),
@@ -375,6 +377,7 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.sampler.sample(CONTEXT, guidance=10.1), "expected a number from 0 to 10"),
         (lambda k: k.diverged.sample(CONTEXT), "codes are not finite: the sampler's training has"),
         (lambda k: k.sampler.sample(CONTEXT, 0), "n is 0; expected an integer"),
+        (lambda k: k.sampler.sample(CONTEXT, 10_001), "expected an integer from 1 to 10,000"),
         (lambda k: k.sampler.generate(CONTEXT, 0), "steps is 0; expected an integer"),
         (lambda k: k.precision_and_recall(POINTS[:3], POINTS), "(n, d) and (m, d) of at least 4"),
         (lambda k: k.precision_and_recall(POINTS, POINTS[:, 1:]), "shapes (120, 3) and (120, 2)"),
