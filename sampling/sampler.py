@@ -271,7 +271,6 @@ class NextImageSampler(keras.Model):
     def _solve(self, context, guidance, rng):
         """Codes `(n, c)` on their way from noise, a list of `STEPS + 1`."""
         check_number(guidance, "guidance", 0, 10)
-        self._check_codes()
         states, network = self.predict_on_batch(context), self.velocity.predict_on_batch
         path = [TEMPERATURE * rng.standard_normal((len(context), self.codes), np.float32)]
         for step in range(STEPS):
