@@ -2,8 +2,8 @@
 
 A draw cannot be compared with the image that really came next: it is another one,
 and should be. So many draws are compared with many real images: in the features
-that the digit classifier sees in them, in how much they vary, in how sharp they
-are, and by networks that learn to tell the two sets apart.
+that the digit classifier sees in them, by networks that learn to tell the two sets
+apart, and each with the training image that is nearest to it.
 
 All images are `(n, 28, 28)`, or the same flattened, integers in [0, 255], floats in [0, 1] or
 booleans; values out of range raise a ValueError.
@@ -13,58 +13,7 @@ import keras
 import numpy as np
 import scipy.linalg
 
-from classifier import classify
 from data import PIXELS, SIDE, check_count, flatten, load_mnist
-from preprocessing import DigitSequences
-
-
-def realism(draws: np.ndarray, test: DigitSequences) -> dict:
-    """Measures how close draws come to what people write.
-
-    Everything is averaged over `k` sets, one of each input's first draws, one of the
-    second ones and so on. From one set of 3,000 to the next, the Fréchet distance
-    varies by a tenth, and the accuracy by a tenth of a percent or two.
-
-    Args:
-        draws: `(n, k, 28, 28)`: `k` draws for each of the inputs of `test.sample(n)`.
-        test: Sequences of test images.
-
-    Returns:
-        `"frechet"`, `"precision"` and `"recall"`: as the functions below say, beside
-        the real next images; `"accuracy"`: share that shows the right digit;
-        `"diversity"`, between two draws for an input (0 if `k` is 1), and
-        `"sharpness"`: 1 for real images; `"nearest"`: mean distance to the nearest
-        training image, and `"nearest_ratio"`: the same over that of the real next
-        images, near 0 for copies, and near 1 for images as new as those.
-
-    Example:
-
-    >>> inputs, targets, digits = test.sample(3_000)
-    >>> realism(sampler.sample(inputs, n=8, seed=0), test)["accuracy"]
-    0.99
-    """
-    if np.ndim(draws) != 4:
-        raise ValueError(f"draws have shape {np.shape(draws)}; expected (n, k, {SIDE}, {SIDE})")
-    _, real, digits = test.sample(len(draws))
-    features, probabilities = classify(draws)  # (n, k, 64), (n, k, 10)
-    real_features, _ = classify(real)
-    right = probabilities.argmax(axis=-1) == digits[:, -1:]
-    scores = [
-        {
-            "frechet": frechet_distance(features[:, i], real_features),
-            **precision_and_recall(features[:, i], real_features),
-            "accuracy": right[:, i].mean(),
-            "diversity": diversity(draws[:, i], draws[:, i - 1], real, digits[:, -1]),
-            "sharpness": sharpness(draws[:, i], real),
-        }
-        for i in range(draws.shape[1])
-    ]
-    means = {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
-    nearest = float(nearest_training_images(draws.reshape(-1, SIDE, SIDE))[0].mean())
-    of_real = float(nearest_training_images(real)[0].mean())
-    if not of_real:
-        raise ValueError("the next images are training images; expected sequences of test images")
-    return means | {"nearest": nearest, "nearest_ratio": nearest / of_real}
 
 
 def frechet_distance(features: np.ndarray, real: np.ndarray) -> float:
@@ -231,52 +180,6 @@ def _residual_network() -> keras.Model:
     hidden = layers.Activation("relu")(layers.BatchNormalization(momentum=0.9)(hidden))
     hidden = layers.Dropout(0.3)(layers.GlobalAveragePooling2D()(hidden))
     return keras.Model(images, layers.Dense(1, "sigmoid")(hidden))
-
-
-def diversity(first: np.ndarray, second: np.ndarray, real: np.ndarray, digits: np.ndarray) -> float:
-    """How different two draws for the same input are, over two real images of the same digit.
-
-    Args:
-        first: Draws.
-        second: Others, for the same inputs.
-        real: Real images of the digits that were to be drawn.
-        digits: Those digits, integers `(n,)`.
-
-    Returns:
-        The ratio of mean Euclidean distances, averaged over the digits: 0 for
-        draws that are all alike, 1 for those as varied as real images.
-    """
-    first, second, real = flatten(first), flatten(second), flatten(real)
-    digits = np.asarray(digits)
-    sizes = {each.shape[:-1] for each in (first, second, real)} | {digits.shape}
-    if len(sizes) > 1 or digits.ndim != 1 or not digits.size or digits.dtype.kind not in "iu":
-        raise ValueError(
-            f"got {first.shape[:-1]} and {second.shape[:-1]} draws, {real.shape[:-1]} real images "
-            f"and {digits.dtype} {digits.shape} digits; expected (n,) of each, and integers"
-        )
-    ratios = []
-    for digit in np.unique(digits):
-        rows = digits == digit
-        drawn = np.linalg.norm(first[rows] - second[rows], axis=1).mean()
-        between_real = np.linalg.norm(real[rows] - np.roll(real[rows], 1, axis=0), axis=1).mean()
-        if between_real == 0:
-            raise ValueError(
-                f"got {rows.sum()} real images of digit {digit}; expected two that differ"
-            )
-        ratios.append(drawn / between_real)
-    return float(np.mean(ratios))
-
-
-def sharpness(images: np.ndarray, real: np.ndarray) -> float:
-    """How steep edges are: the mean difference of neighbouring pixels, over that of real images."""
-
-    def steepness(images):
-        pixels = flatten(images).reshape(-1, SIDE, SIDE)
-        return sum(np.abs(np.diff(pixels, axis=axis)).sum() for axis in (1, 2)) / len(pixels)
-
-    if not (np.size(images) and np.size(real) and steepness(real)):
-        raise ValueError("there are no images, or only blank real ones")
-    return float(steepness(images) / steepness(real))
 
 
 def nearest_training_images(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -389,17 +389,7 @@ FIRST = "call fit_codes(inputs, targets) first"
             "shapes (120, 0) and (120, 0)",
         ),
         (lambda k: k.frechet_distance(POINTS[0], POINTS), "features have shapes (3,) and (12"),
-        (lambda k: k.realism(IMAGES, UP), "draws have shape (120, 28, 28); expected (n, k, 28, 28"),
-        (
-            lambda k: k.diversity(*[IMAGES] * 3, LABELS[1:]),
-            "(120,) real images and uint8 (119,) digits",
-        ),
-        (lambda k: k.diversity(*[IMAGES] * 3, LABELS == 1), "bool (120,) digits; expected (n,) of"),
-        (lambda k: k.diversity(*[IMAGES] * 3, LABELS[:, None]), "and uint8 (120, 1) digits"),
         (lambda k: k.nearest_training_images(BLANK), "have shape (28, 28); expected (n, 28, 28)"),
-        (lambda k: k.diversity(*[IMAGES] * 3, LABELS), "12 real images of digit 0; expected two"),
-        (lambda k: k.sharpness(IMAGES, IMAGES), "there are no images, or only blank real ones"),
-        (lambda k: k.sharpness(IMAGES, IMAGES + 9), "there are no images, or only blank real ones"),
         (
             lambda k: k.LinearModel(IMAGES, LABELS, LABELS, 0),
             "components is 0; expected an integer",
