@@ -21,13 +21,13 @@ def predictor():
 def sampler(train, predictor):
     """Trained for seconds: its digits can be read, no more."""
     keras.utils.set_random_seed(0)
-    sampler = NextImageSampler(predictor, codes=16, units=64, blocks=1)
+    sampler = NextImageSampler(predictor, codes=16, units=128, blocks=1)
     inputs, targets, _ = train.sample(2_000)
     sampler.fit_codes(inputs, targets)
-    sampler.compile(make_optimizer("adam", steps=120, learning_rate=0.01))
+    sampler.compile(make_optimizer("adam", steps=240, learning_rate=0.01))
     sampler.optimizer.build(sampler.trainable_variables)  # else TensorFlow traces everything twice
     states = sampler.predict(inputs, batch_size=1_000, verbose=0)
-    sampler.fit(states, targets, batch_size=250, epochs=15, verbose=0)
+    sampler.fit(states, targets, batch_size=250, epochs=30, verbose=0)
     return sampler
 
 
@@ -97,7 +97,7 @@ def test_saves_and_comes_back(sampler, images, train, tmp_path):
     sampler.save(tmp_path / "sampler.keras")
     loaded = keras.saving.load_model(tmp_path / "sampler.keras")
     assert share_that_differs(loaded.sample(images, seed=0), drawn) < 0.001
-    assert loaded.optimizer.iterations == 120
+    assert loaded.optimizer.iterations == 240
     # Its loss is the same, for contexts as for their states.
     inputs, targets, _ = train.sample(100)
     losses = []
