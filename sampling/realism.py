@@ -114,7 +114,8 @@ def two_sample_accuracy(
         images: In random order.
         real: As many real images, of the same digits, none of them twice.
         seeds: Networks to train, each from other weights; the one with the
-            smallest loss on the first eighth is tested.
+            smallest loss on the first eighth is tested. Some stop before they
+            have learned anything, so few may find far too little.
         counts: Instead of the images, a small dense network sees how many pixels
             of each image have each of the 256 levels of grey. It cannot see
             shapes, but is told which levels an image has, and how often.
