@@ -2,8 +2,8 @@
 
 A network that answers with a whole image at once answers with the mean of all
 images that fit the code: soft edges, grey specks. This one is autoregressive. In
-eight steps, it draws the grey levels of pixels that do not touch, given the code
-and the pixels drawn before.
+each of sixteen steps, it draws the grey levels of pixels that lie four apart, given
+the code and the pixels drawn before.
 """
 
 import keras
@@ -12,18 +12,17 @@ import numpy as np
 from data import PIXELS, SIDE, check_count
 
 GRID = SIDE // 4  # an image is a grid of 7 x 7 blocks of 4 x 4 pixels
-# The step that draws each pixel of a block: far apart at first, in the order of Bayer's matrix. The
-# last four steps draw several at once, with pixels of earlier steps between them.
+# The step that draws each pixel of a block, by Bayer's matrix: early ones far apart, later ones
+# between them.
 STEPS = np.array(
     [
-        [0, 6, 2, 6],
-        [7, 4, 7, 5],
-        [3, 6, 1, 6],
-        [7, 5, 7, 4],
+        [0, 8, 2, 10],
+        [12, 4, 14, 6],
+        [3, 11, 1, 9],
+        [15, 7, 13, 5],
     ]
 )
-ORDER = np.argsort(STEPS.ravel(), kind="stable")  # the pixels of a block as they are drawn
-COUNTS = np.bincount(STEPS.ravel()).tolist()  # how many of them each step draws
+ORDER = np.argsort(STEPS.ravel())  # the pixels of a block as they are drawn
 # Grey levels, 0 to 255, in bins with one probability each: black, the four whites of MNIST's
 # strokes, and between them bins of twelve levels, the last of eleven.
 EDGES = np.array([0, *range(1, 242, 12), *range(252, 257)], "float32")
@@ -33,14 +32,14 @@ UNITS = 192, 96  # widths of the two hidden layers of each step
 
 @keras.saving.register_keras_serializable(package="next_image")
 class PixelDecoder(keras.Model):
-    """Draws images for codes, in eight steps.
+    """Draws images for codes, in sixteen steps.
 
     It begins with a linear reconstruction of the image, soft and full of ghosts.
     In each step, a small network, the same for all 7 x 7 blocks of the image, sees
     the code, the reconstruction of the block and of the eight around it, and the
     pixels drawn there already. It answers with the probabilities of the grey
-    levels of each pixel that the step draws. It is trained on the pixels of real
-    images; its loss is `negative_log_likelihood`.
+    levels of the next pixel. It is trained on the pixels of real images; its loss
+    is `negative_log_likelihood`.
 
     Args:
         codes: Numbers in a code.
@@ -65,9 +64,10 @@ class PixelDecoder(keras.Model):
         self.linear = layers.Dense(PIXELS, kernel_initializer="zeros", trainable=False)
         self.from_code = layers.Dense(first)
         self.from_linear = layers.Conv2D(first, 3, padding="same")
-        self.from_drawn = [layers.Conv2D(first, 3, padding="same", use_bias=False) for _ in COUNTS]
-        self.hidden = [layers.Dense(second, "silu") for _ in COUNTS]
-        self.logits = [layers.Dense(count * BINS) for count in COUNTS]
+        steps = range(STEPS.size)
+        self.from_drawn = [layers.Conv2D(first, 3, padding="same", use_bias=False) for _ in steps]
+        self.hidden = [layers.Dense(second, "silu") for _ in steps]
+        self.logits = [layers.Dense(BINS) for _ in steps]
         self([keras.Input((codes,)), keras.Input((SIDE, SIDE))])  # builds all of them
 
     def get_config(self) -> dict:
@@ -89,15 +89,14 @@ class PixelDecoder(keras.Model):
         context, pixels = self._context(codes), _to_blocks(images)  # pixels: (n, 7, 7, 16)
         levels = ops.reshape(ops.round(255 * pixels), (-1,))
         bins = ops.searchsorted(EDGES[1:], levels, side="right")
-        bins = ops.reshape(bins, (-1, GRID, GRID, 16))
+        bins = ops.reshape(bins, (-1, GRID, GRID, STEPS.size))
         total = 0.0
-        for step, count in enumerate(COUNTS):
-            start = sum(COUNTS[:step])
-            logits = self._step_logits(step, context, pixels[..., :start])
+        for step in range(STEPS.size):
+            logits = self._step_logits(step, context, pixels[..., :step])
             losses = keras.losses.sparse_categorical_crossentropy(
-                bins[..., start : start + count], logits, from_logits=True
+                bins[..., step], logits, from_logits=True
             )
-            total = total + ops.sum(losses, axis=(1, 2, 3))
+            total = total + ops.sum(losses, axis=(1, 2))
         return total
 
     def call(self, inputs: tuple[keras.KerasTensor, keras.KerasTensor]) -> keras.KerasTensor:
@@ -106,9 +105,10 @@ class PixelDecoder(keras.Model):
         codes, noise = inputs
         context, noise = self._context(codes), _to_blocks(noise)
         drawn = noise[..., :0]
-        for step, part in enumerate(ops.split(noise, np.cumsum(COUNTS)[:-1].tolist(), axis=-1)):
+        for step in range(STEPS.size):
             probabilities = ops.softmax(self._step_logits(step, context, drawn))
-            drawn = ops.concatenate([drawn, _draw(probabilities, part)], axis=-1)
+            pixels = _draw(probabilities, noise[..., step])
+            drawn = ops.concatenate([drawn, pixels[..., None]], axis=-1)
         blocks = ops.take(drawn, np.argsort(ORDER), axis=-1)
         blocks = ops.reshape(blocks, (-1, GRID, GRID, 4, 4))
         return ops.reshape(ops.transpose(blocks, (0, 1, 3, 2, 4)), (-1, SIDE, SIDE))
@@ -119,14 +119,14 @@ class PixelDecoder(keras.Model):
         return self.from_code(codes)[:, None, None] + self.from_linear(linear)
 
     def _step_logits(self, step, context, drawn):
-        """Logits of the bins, for each pixel that a step draws: `(n, 7, 7, count, bins)`."""
+        """Logits of the bins, for the pixel of each block that a step draws: `(n, 7, 7, bins)`."""
         ops = keras.ops
         inside = ops.ones_like(context[..., :1])  # tells a black pixel from one outside the image
         drawn = self.from_drawn[step](ops.concatenate([inside, drawn], axis=-1))
         # As plain matrices: with more axes, dense layers take half as long again.
         hidden = ops.reshape(ops.silu(context + drawn), (-1, drawn.shape[-1]))
         logits = self.logits[step](self.hidden[step](hidden))
-        return ops.reshape(logits, (-1, GRID, GRID, COUNTS[step], BINS))
+        return ops.reshape(logits, (-1, GRID, GRID, BINS))
 
 
 def _to_blocks(images):

@@ -16,9 +16,8 @@ from data import PIXELS, SIDE, check_count, check_number, flatten
 from model import check_context, feed_back
 from sampling.decoder import PixelDecoder
 
-STEPS = 10  # from noise to code
-UNGUIDED = 5  # of those: early, guidance costs more than it gains (Kynkäänniemi et al., 2024)
-TEMPERATURE = 1.06  # of the noise: with less, draws leave out more of what people write
+STEPS = 20  # from noise to code
+UNGUIDED = 10  # of those: early, guidance costs more than it gains (Kynkäänniemi et al., 2024)
 DECODER_BATCH = 16  # images of a batch that the decoder learns from: each has 784 pixels
 CODE_NOISE = 0.1  # in the codes that it learns from: drawn codes are never quite an image's
 # Where ranges of grey levels begin: a code knows how many pixels of the image are in each.
@@ -37,6 +36,10 @@ class NextImageSampler(keras.Model):
     `predict` answers with states. `fit` takes contexts or, in place of them, their
     states: computed once, no epoch has to compute them again. (`compile` anew before
     changing from one to the other.)
+
+    The decoder gets better apart, from small batches at a higher rate, as in
+    `studies/release.py`: freeze `velocity`, `compile` and `fit`, then the other way
+    round.
 
     Args:
         predictor: A trained `NextImagePredictor`. The sampler has a copy of its
@@ -183,7 +186,7 @@ class NextImageSampler(keras.Model):
         return decoding + ops.mean(ops.sum(ops.square(errors), axis=-1))
 
     def sample(
-        self, images: ArrayLike, n: int | None = None, *, guidance: float = 1.25, seed: Seed = None
+        self, images: ArrayLike, n: int | None = None, *, guidance: float = 1, seed: Seed = None
     ) -> np.ndarray:
         """Draws the image that comes next, once or many times.
 
@@ -193,9 +196,8 @@ class NextImageSampler(keras.Model):
             n: Draws for each sequence, 1 to 10,000; by default one, without an
                 axis for it.
             guidance: How much to exaggerate what distinguishes this context
-                from none, 0 to 10; 1: not at all. More makes digits plainer,
-                1.75 as plain as people write them (Ho and Salimans, 2022:
-                Classifier-free diffusion guidance).
+                from none, 0 to 10; 1: not at all. More makes digits plainer
+                (Ho and Salimans, 2022: Classifier-free diffusion guidance).
             seed: Integer for reproducible draws, or a generator to take the
                 noise from; `None` draws others each time.
 
@@ -215,7 +217,7 @@ class NextImageSampler(keras.Model):
         steps: int,
         n: int | None = None,
         *,
-        guidance: float = 1.25,
+        guidance: float = 1,
         seed: Seed = None,
     ) -> np.ndarray:
         """Goes on counting: draws the next image, appends it to the context, draws again.
@@ -250,7 +252,7 @@ class NextImageSampler(keras.Model):
         return chains[0] if single else chains
 
     def trajectory(
-        self, images: ArrayLike, *, guidance: float = 1.25, seed: Seed = None
+        self, images: ArrayLike, *, guidance: float = 1, seed: Seed = None
     ) -> np.ndarray:
         """How noise turns into the next image: the code after each step, decoded.
 
@@ -258,8 +260,8 @@ class NextImageSampler(keras.Model):
             images, guidance, seed: As for `sample`.
 
         Returns:
-            `float32 (11, 28, 28)` in [0, 1], noise first and last what `sample`
-            draws with this seed; for a batch `(b, 11, 28, 28)`.
+            `float32 (21, 28, 28)` in [0, 1], noise first and last what `sample`
+            draws with this seed; for a batch `(b, 21, 28, 28)`.
         """
         context, single = check_context(images, self.encoder.input_shape[1])
         rng = np.random.default_rng(seed)
@@ -272,11 +274,11 @@ class NextImageSampler(keras.Model):
         """Codes `(n, c)` on their way from noise, a list of `STEPS + 1`."""
         check_number(guidance, "guidance", 0, 10)
         states, network = self.predict_on_batch(context), self.velocity.predict_on_batch
-        path = [TEMPERATURE * rng.standard_normal((len(context), self.codes), np.float32)]
+        path = [rng.standard_normal((len(context), self.codes), np.float32)]
         for step in range(STEPS):
             times = np.full((len(context), 1), step / STEPS, "float32")
             velocity = network([path[-1], times, states])
-            if step >= UNGUIDED:
+            if step >= UNGUIDED and guidance != 1:
                 unconditional = network([path[-1], times, np.zeros_like(states)])
                 velocity = velocity + (float(guidance) - 1) * (velocity - unconditional)
             if step in (0, UNGUIDED):  # before guidance, velocities were others

@@ -26,7 +26,7 @@ import papermill
 
 from augmentation import AUGMENTATION
 from classifier import train_classifier
-from data import load_mnist
+from data import flatten, load_mnist
 from model import make_optimizer
 from preprocessing import Corruption, DigitSequences, digit_windows
 from sampling.sampler import NextImageSampler
@@ -87,6 +87,13 @@ def predictor(**changes) -> keras.Model:
     return train_predictor(DigitSequences(*load_mnist()[0], **changes), steps=3_000)
 
 
+def fit(
+    model: keras.Model, x: np.ndarray, y: np.ndarray, batch_size: int, epochs: int, rate: float
+) -> None:
+    model.compile(make_optimizer("adam", epochs * len(x) // batch_size, learning_rate=rate))
+    model.fit(x, y, batch_size=batch_size, epochs=epochs, verbose=2)
+
+
 def sampler(
     reader: str, sequences: DigitSequences, epochs: int, rate: float, start: str = ""
 ) -> keras.Model:
@@ -99,13 +106,18 @@ def sampler(
     if start:  # goes on from another one, whose decoder is ready
         for part in ("projection", "velocity", "decoder"):
             getattr(model, part).set_weights(getattr(load(start), part).get_weights())
-        model.decoder.trainable = False
+    else:
+        # The decoder first. It needs no states, so it learns from all images, in small batches.
+        images = flatten(load_mnist()[0][0])
+        model.velocity.trainable = False
+        fit(model, np.zeros((len(images), model.mean.shape[0])), images, 16, 10, 0.008)
+        model.velocity.trainable = True
+    model.decoder.trainable = False
     # The encoder does not change: it reads each sequence once, before the first epoch.
     batches = itertools.islice(sequences.batches(1_000), 240)
     parts = [(model.predict_on_batch(inputs), targets) for inputs, targets in batches]
     states, targets = (np.concatenate(part) for part in zip(*parts, strict=True))
-    model.compile(make_optimizer("adam", epochs * len(states) // 500, learning_rate=rate))
-    model.fit(states, targets, batch_size=500, epochs=epochs, verbose=2)
+    fit(model, states, targets, 500, epochs, rate)
     return model
 
 
