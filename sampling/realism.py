@@ -16,8 +16,9 @@ import scipy.linalg
 from data import PIXELS, SIDE, check_count, flatten, load_mnist
 from model import make_optimizer
 
-STEPS = 3_500  # batches from which a network learns to tell images from real ones
-BATCH = 128  # images in each
+# To tell images from real ones, a network sees all of them so often, in so many batches: with
+# fewer batches, it finds less.
+EPOCHS, STEPS = 20, 3_500
 
 
 def frechet_distance(features: np.ndarray, real: np.ndarray) -> float:
@@ -152,10 +153,10 @@ def two_sample_accuracy(
         network = _counts_network() if counts else _convolutional_network()
         optimizer = make_optimizer("adam", STEPS, learning_rate=0.002)
         network.compile(optimizer, "binary_crossentropy", metrics=["accuracy"])
-        epochs = -(-STEPS // -(-len(x) // BATCH))
-        best = keras.callbacks.EarlyStopping(patience=epochs, restore_best_weights=True)
+        best = keras.callbacks.EarlyStopping(patience=EPOCHS, restore_best_weights=True)
         data = {"validation_data": validation, "callbacks": [best]}
-        network.fit(x, y, batch_size=BATCH, epochs=epochs, verbose=0, **data)
+        batch = max(EPOCHS * len(x) // STEPS, 1)
+        network.fit(x, y, batch_size=batch, epochs=EPOCHS, verbose=0, **data)
         loss = network.evaluate(*validation, batch_size=1_000, verbose=0)[0]
         right = network.evaluate(x_test, y_test, batch_size=1_000, verbose=0)[1]
         found.append((loss, right))
