@@ -29,7 +29,7 @@ from classifier import train_classifier
 from data import flatten, load_mnist
 from model import make_optimizer
 from preprocessing import Corruption, DigitSequences, digit_windows
-from sampling.sampler import NextImageSampler
+from sampling.sampler import DECODER_BATCH, NextImageSampler
 from studies.report import ROOT, in_processes
 from studies.writers import by_writers, train_on_writers
 from training import train_predictor
@@ -110,7 +110,8 @@ def sampler(
         # The decoder first. It needs no states, so it learns from all images, in small batches.
         images = flatten(load_mnist()[0][0])
         model.velocity.trainable = False
-        fit(model, np.zeros((len(images), model.mean.shape[0])), images, 16, 10, 0.008)
+        states = np.zeros((len(images), model.mean.shape[0]))
+        fit(model, states, images, DECODER_BATCH, epochs=10, rate=0.008)
         model.velocity.trainable = True
     model.decoder.trainable = False
     # The encoder does not change: it reads each sequence once, before the first epoch.
