@@ -12,6 +12,7 @@ booleans; values out of range raise a ValueError.
 import keras
 import numpy as np
 import scipy.linalg
+from scipy.spatial.distance import cdist
 
 from data import PIXELS, SIDE, check_count, flatten, load_mnist
 from model import make_optimizer
@@ -45,9 +46,7 @@ def frechet_distance(features: np.ndarray, real: np.ndarray) -> float:
     tiny = 1e-6 * np.eye(features.shape[1])
     covariances = [np.cov(each, rowvar=False) + tiny for each in (features, real)]
     # Of the root of their product, only the trace is needed: the sum of the roots of eigenvalues.
-    variances, axes = scipy.linalg.eigh(covariances[0])
-    root = axes * np.sqrt(variances.clip(0))
-    eigenvalues = scipy.linalg.eigvalsh(root.T @ covariances[1] @ root).clip(0)
+    eigenvalues = scipy.linalg.eigvals(covariances[0] @ covariances[1]).real.clip(0)
     difference = features.mean(axis=0) - real.mean(axis=0)
     traces = np.trace(sum(covariances)) - 2 * np.sqrt(eigenvalues).sum()
     return max(float(difference @ difference + traces), 0.0)
@@ -76,15 +75,11 @@ def precision_and_recall(features: np.ndarray, real: np.ndarray) -> dict:
     def blocks(features):  # distances of all pairs at once would need gigabytes
         return np.array_split(features, len(features) // 500 + 1)
 
-    def squares(points, centres):  # of distances, as a matrix product: `cdist` takes twice as long
-        lengths = [np.square(each).sum(axis=1) for each in (points, centres)]
-        return np.add.outer(*lengths) - 2 * points @ centres.T
-
     def covered(points, centres):
         # Place 0 is the image itself. Without `copy`, each column would keep its whole matrix.
-        nearest = (np.partition(squares(block, centres), 3, axis=1) for block in blocks(centres))
+        nearest = (np.partition(cdist(block, centres), 3, axis=1) for block in blocks(centres))
         radii = np.concatenate([columns[:, 3].copy() for columns in nearest])
-        inside = [(squares(block, centres) <= radii).any(axis=1) for block in blocks(points)]
+        inside = [(cdist(block, centres) <= radii).any(axis=1) for block in blocks(points)]
         return float(np.concatenate(inside).mean())
 
     return {"precision": covered(features, real), "recall": covered(real, features)}
@@ -175,7 +170,7 @@ def _convolutional_network() -> keras.Model:
 
     def convolution(filters):
         convolved = layers.Conv2D(filters, 3, padding="same", use_bias=False)
-        # With batch normalisation, some first weights learn nothing for ten epochs.
+        # With batch normalisation, some initial weights learn nothing for ten epochs.
         return convolved, layers.LayerNormalization(), layers.ReLU()
 
     return keras.Sequential(
