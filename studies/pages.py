@@ -102,6 +102,9 @@ if __name__ == "__main__":
         ]
     runs, by = pd.DataFrame(runs), list(runs[0])[:-1]
     runs[by[1:]] = runs.groupby("kind")[by[1:]].transform("sum")
-    notes = "Fours: ascending digits in a row; continued: those after which the next one is shown."
+    notes = (
+        "All found: as many boxes as digits. Lost or wrong: also those that are misread. Fours: "
+        "ascending digits in a row; continued: those after which the next one is shown."
+    )
     name = "pages" if not options.folder else "pages_digits" if single else "pages_strangers"
     report.save(name, runs.to_dict("records"), by, {"seconds": "{:.2f}"}, notes)

@@ -8,6 +8,7 @@ import platform
 import shutil
 import statistics
 import subprocess
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
@@ -93,7 +94,8 @@ def save(name: str, runs: list[dict], by: Sequence[str], forms: dict, notes: str
     ]
     about = machine()
     script = name.partition("_")[0]  # plateau.py also saves plateau_causes
-    command = f"KERAS_BACKEND={about['backend']} python -m studies.{script}"
+    options = [argument for argument in sys.argv[1:] if argument.startswith("--")]
+    command = " ".join([f"KERAS_BACKEND={about['backend']} python -m studies.{script}", *options])
     origin = f"`{command}` on " + ", ".join(f"{key} {value}" for key, value in about.items())
     lines = [rows[0], ["---"] * len(rows[0]), *(row.values() for row in rows)]
     table = "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
