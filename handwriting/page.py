@@ -302,7 +302,7 @@ def _digits(page: np.ndarray) -> tuple[list[tuple], list[tuple]]:
             own = np.isin(labels[top:bottom, left:right], parts)
             found += _parted(box, np.where(own, ink[top:bottom, left:right], 0), size)
         elif height > 0.1:  # lower ones are specks
-            left_out.append((box, "too low"))
+            left_out.append((box, "too low for a digit"))
     widths = [_width(ink > 0) for _, ink in found]
     kept = np.array(widths) <= THICKEST * np.median(widths or [0])
     left_out += [(found[at][0], "too thick") for at in np.flatnonzero(~kept)]
