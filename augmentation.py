@@ -135,7 +135,7 @@ class Augmentation:
         return pixels
 
 
-# The default for training a predictor that is to read strangers' digits.
+# For training a predictor that is to read strangers' digits.
 AUGMENTATION = Augmentation(
     rate=0.5,
     change_rate=0.5,

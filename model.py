@@ -19,7 +19,7 @@ def summed_squared_error(y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -
     """Squared error summed over the pixels of each image.
 
     Averaged over 784 pixels instead, gradients are 784 times smaller, and
-    SGD and RMSprop take a hundred times the steps to tell digits apart.
+    SGD and RMSprop take many times the steps to tell digits apart.
 
     Args:
         y_true: Targets `(n, 28, 28)` in [0, 1], or flattened.

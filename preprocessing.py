@@ -2,8 +2,8 @@
 
 A table of digits says what counts as a sequence. Each row is a window, such as
 5, 6, 7, 8 -> 9, and `DigitSequences` fills each place of it with a random image
-of that digit. It draws *indices*; pixels are looked up when a batch is made, so
-millions of sequences need no more memory than one batch.
+of that digit. It draws *indices*; pixels are looked up when a batch is made, so a
+stream of millions of sequences needs no more memory than one batch.
 """
 
 import copy
