@@ -3,9 +3,9 @@
 A predictor answers with the average of all images that could follow. The sampler
 draws *one* of them, by latent flow matching. An image becomes a code: principal
 components of its pixels and of eight counts, how many pixels are in each range of
-grey. A velocity network, given the state of the predictor's LSTM, learns to move
-noise to codes along straight lines. A decoder draws the image of the code where a
-line ends.
+grey. A velocity network, given the state of the predictor's LSTM, learns in which
+direction codes lie from each point of the noise. Small steps in these directions
+lead to a code, and a decoder draws the image.
 """
 
 import keras
@@ -16,10 +16,12 @@ from data import PIXELS, SIDE, check_count, check_number, flatten
 from model import check_context, feed_back
 from sampling.decoder import PixelDecoder
 
-STEPS = 20  # from noise to code
+STEPS = 20  # from noise to a code
 UNGUIDED = 10  # of those: early, guidance costs more than it gains (Kynkäänniemi et al., 2024)
 DECODER_BATCH = 16  # images of a batch that the decoder learns from: each has 784 pixels
 CODE_NOISE = 0.1  # in the codes that it learns from: drawn codes are never quite an image's
+# Where the way from noise, 0, to the code, 1, ends: as much noise is left as the decoder has seen.
+END = 1 / (1 + CODE_NOISE)
 # Where ranges of grey levels begin: a code knows how many pixels of the image are in each.
 LEVELS = 1, 64, 128, 192, 252, 253, 254, 255
 
@@ -276,7 +278,7 @@ class NextImageSampler(keras.Model):
         states, network = self.predict_on_batch(context), self.velocity.predict_on_batch
         path = [rng.standard_normal((len(context), self.codes), np.float32)]
         for step in range(STEPS):
-            times = np.full((len(context), 1), step / STEPS, "float32")
+            times = np.full((len(context), 1), END * step / STEPS, "float32")
             velocity = network([path[-1], times, states])
             if step >= UNGUIDED and guidance != 1:
                 unconditional = network([path[-1], times, np.zeros_like(states)])
@@ -285,8 +287,9 @@ class NextImageSampler(keras.Model):
                 previous = velocity
             # The velocity at the start of a step, bent as it has changed since the step before
             # (Adams and Bashforth's method).
-            path.append(path[-1] + (1.5 * velocity - 0.5 * previous) / STEPS)
+            path.append(path[-1] + (1.5 * velocity - 0.5 * previous) * END / STEPS)
             previous = velocity
+        path[-1] /= END
         if not np.isfinite(path[-1]).all():
             raise ValueError("drawn codes are not finite: the sampler's training has diverged")
         return path
