@@ -1,6 +1,8 @@
-"""Writes what ships: models/, executed notebooks, and their pictures in imgs/. Nothing else does.
+"""Writes what ships: models/, executed notebooks, and their pictures in imgs/.
 
-python -m studies.release                        # everything, in about two hours
+`python -m studies.demo` then writes demo.html, from models/.
+
+python -m studies.release                        # everything, in two to three hours
 python -m studies.release sampler                # models/sampler.keras, studies/sampler.ipynb
 python -m studies.release models/sampler.keras   # one of them
 
@@ -125,7 +127,7 @@ def sampler(
 def writer_sampler() -> keras.Model:
     images, labels, writers = by_writers()
     sequences = DigitSequences(images, labels, digit_windows(wrap=True), pairing=writers, seed=0)
-    return sampler("writer", sequences, epochs=25, rate=0.001, start="sampler")
+    return sampler("writer", sequences, epochs=75, rate=0.001, start="sampler")
 
 
 MODELS = {  # how to train it, on which backend, and the bits of its weights
