@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from classifier import read_digits
-from data import SIDE, flatten, load_mnist
+from data import SIDE, load_mnist
 from model import check_length, check_predictions, generate
 from preprocessing import DigitSequences, follow_windows
 
@@ -40,44 +40,6 @@ def _digit_statistics() -> tuple[np.ndarray, np.ndarray]:
     means = np.stack([images.mean(axis=0) for images in of_digit])
     means.flags.writeable = False  # all who ask get the same array
     return means, np.array([images.var(axis=0).mean() for images in of_digit])
-
-
-def mean_image_floor(targets: np.ndarray, digits: np.ndarray) -> dict:
-    """The error of answering every sequence with the mean training image of the right digit.
-
-    Args:
-        targets: `(n, 28, 28)`, or flattened, `uint8` or float in [0, 1].
-        digits: The digit of each target, integers `(n,)` in 0 to 9.
-
-    Returns:
-        `"overall"`: mean squared error per pixel, and `"per_digit"`: the same
-        for each digit that occurs, `{digit: error}`.
-
-    Raises:
-        ValueError: Another shape, dtype or range, or no targets.
-
-    Example:
-
-    >>> mean_image_floor(targets, digits[:, -1])["overall"]
-    0.0537
-    """
-    pixels, digits = flatten(targets), np.asarray(digits)
-    if (
-        digits.dtype.kind not in "iu"
-        or digits.shape != pixels.shape[:-1]
-        or digits.ndim != 1
-        or not digits.size
-        or not (digits.min() >= 0 and digits.max() <= 9)
-    ):
-        raise ValueError(
-            f"digits are {digits.dtype} {digits.shape} for targets {np.shape(targets)}; "
-            "expected integers (n,) in 0 to 9"
-        )
-    errors = _errors(digit_means()[digits], pixels.reshape(-1, SIDE, SIDE))
-    return {
-        "overall": float(errors.mean()),
-        "per_digit": {int(d): float(errors[digits == d].mean()) for d in np.unique(digits)},
-    }
 
 
 def _errors(images: np.ndarray, targets: np.ndarray) -> np.ndarray:

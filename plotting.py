@@ -1,4 +1,4 @@
-"""The figures: rows of digits, learning curves and an animation, from plain arrays.
+"""The figures: rows of digits, pages and an animation, from plain arrays.
 
 Ink is drawn dark on white, real images in grey frames and generated ones in
 blue. Each function returns the figure, which a notebook cell shows as its value,
@@ -222,46 +222,6 @@ def plot_page(
         ax.annotate(
             str(name), corner, (0, 3), textcoords="offset points", color=color, weight="bold"
         )
-    return _finish(ax.figure, path)
-
-
-def plot_history(
-    curves: dict[str, Sequence[float]],
-    floor: float,
-    plateau: float,
-    *,
-    path: PathLike | None = None,
-) -> Figure:
-    """Draws learning curves between the best possible error and that of one image for all.
-
-    Args:
-        curves: Mean squared error after each epoch, by name.
-        floor: The error of the mean image of the right digit.
-        plateau: The error of one and the same mean image for every input.
-        path: File to save the figure to.
-
-    Returns:
-        The figure.
-    """
-    check_number(plateau, "plateau", 0, 1)
-    check_number(floor, "floor", 0, plateau)
-    ax = _new_axes(7, 4)[0]
-    for name, errors in curves.items():
-        ax.plot(range(1, len(errors) + 1), np.asarray(errors, float), marker=".", label=name)
-    for error, name in (
-        (plateau, "plateau: one image for all"),
-        (floor, "floor: mean image of the right digit"),
-    ):
-        ax.axhline(error, color="0.4", linestyle="--", linewidth=1)
-        ax.annotate(
-            name, (1, error), (0, -3), xycoords=("axes fraction", "data"),
-            textcoords="offset points", ha="right", va="top", fontsize=9, color="0.4",
-        )  # fmt: skip
-    ax.margins(y=0.12)
-    ax.set_xlabel("epoch")
-    ax.set_ylabel("mean squared error on validation images")
-    ax.legend(frameon=False)
-    ax.spines[["top", "right"]].set_visible(False)
     return _finish(ax.figure, path)
 
 

@@ -20,7 +20,6 @@ from plotting import (
     animate_chain,
     plot_chain,
     plot_grid,
-    plot_history,
     plot_page,
     plot_predictions,
     plot_sequence,
@@ -160,8 +159,6 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
             for box in ([9, 9, 9, 20], [-1, 0, 5, 5], [0, 0, 901, 5], [0, 0, np.nan, 5])
         ],
         (lambda: plot_chain(CONTEXT, CONTEXT, path="folder"), "path is 'folder'; expected a file"),
-        (lambda: plot_history({"a": [0.1]}, 0.06, 0.05), "floor is 0.06; expected a number from 0"),
-        (lambda: plot_history({"a": [0.1]}, 0.05, np.nan), "plateau is nan; expected a number fro"),
         (lambda: plot_page(NOISE / 255, []), "page is float64 (900, 900, 3), and boxes (0, 4)"),
         (lambda: read_page(WHITE, count="3"), "count is '3'; expected an integer"),
         (lambda: normalise(WHITE), "no ink found"),
@@ -307,13 +304,6 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.train_classifier(TWICE, np.tile(LABELS, 2) + 1), "0 to 9"),
         (lambda k: k.classify(CONTEXT[:0]), "shape (0, 28, 28); expected at least one"),
         # evaluation
-        (lambda k: k.mean_image_floor(CONTEXT[:2], [0, -1]), "expected integers (n,) in 0 to 9"),
-        (lambda k: k.mean_image_floor(CONTEXT[:2], [9, 10]), "digits are int64 (2,) for target"),
-        (lambda k: k.mean_image_floor(CONTEXT[:2], [0.0, 1.0]), "digits are float64 (2,)"),
-        (lambda k: k.mean_image_floor(CONTEXT[:2], [1]), "digits are int64 (1,)"),
-        (lambda k: k.mean_image_floor(CONTEXT[None], [[1] * 4]), "digits are int64 (1, 4)"),
-        (lambda k: k.mean_image_floor(BLANK, 1), "digits are int64 () for targets (28, 28)"),
-        (lambda k: k.mean_image_floor(IMAGES[:0], LABELS[:0]), "digits are uint8 (0,)"),
         (lambda k: k.evaluate(says(BLANK), UP, n=3), "(28, 28); expected (3, 28, 28) without NaN"),
         (
             lambda k: k.evaluate(k.predictor, UP.with_windows([[1, 2]])),
