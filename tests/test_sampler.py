@@ -7,7 +7,7 @@ import pytest
 from classifier import digit_probabilities, read_digits
 from evaluation import evaluate_chains
 from model import NextImagePredictor, make_optimizer
-from sampling.sampler import LEVELS, STEPS, UNGUIDED, NextImageSampler
+from sampling.sampler import CODE_NOISE, LEVELS, STEPS, UNGUIDED, NextImageSampler
 
 PREDICTOR = Path(__file__).parent.parent / "models" / "next_image.keras"
 
@@ -91,6 +91,20 @@ def test_guidance_makes_digits_plainer_after_the_first_steps(sampler, test, imag
     one, three = (sampler.trajectory(images, guidance=guidance, seed=0) for guidance in (1, 3))
     differs = (one != three).mean(axis=(0, 2, 3))  # at each step
     assert differs[: UNGUIDED + 1].max() < 0.001 and differs[UNGUIDED + 1 :].min() > 0.01
+
+
+def test_draws_have_as_much_noise_as_the_codes_that_the_decoder_learned_from(
+    sampler, images, monkeypatch
+):
+    code = np.arange(16, dtype="float32")
+
+    def straight_to_the_code(inputs):
+        points, times, _ = inputs
+        return (code - points) / (1 - times)
+
+    monkeypatch.setattr(sampler.velocity, "predict_on_batch", straight_to_the_code)
+    noise, *_, last = sampler._solve(images.reshape(6, 4, 784), 1, np.random.default_rng(0))
+    np.testing.assert_allclose(last, code + CODE_NOISE * noise, atol=1e-4)
 
 
 def test_saves_and_comes_back(sampler, images, train, tmp_path):
