@@ -1,9 +1,10 @@
 """The pixel decoder: draws an image for a code, pixel by pixel, with edges as sharp as real ones.
 
 A network that answers with a whole image at once answers with the mean of all
-images that fit the code: soft edges, grey specks. This one is autoregressive. In
-each of sixteen steps, it draws the grey levels of pixels that lie four apart, given
-the code and the pixels drawn before.
+images that fit the code: soft edges, grey specks. This one is autoregressive. It
+begins with such a soft image, goes over it row by row, and draws the grey level of
+each pixel anew, given the code and the pixels around: those before it are drawn
+already, those after it are still soft.
 """
 
 import keras
@@ -11,35 +12,24 @@ import numpy as np
 
 from data import PIXELS, SIDE, check_count
 
-GRID = SIDE // 4  # an image is a grid of 7 x 7 blocks of 4 x 4 pixels
-# The step that draws each pixel of a block, by Bayer's matrix: early ones far apart, later ones
-# between them.
-STEPS = np.array(
-    [
-        [0, 8, 2, 10],
-        [12, 4, 14, 6],
-        [3, 11, 1, 9],
-        [15, 7, 13, 5],
-    ]
-)
-ORDER = np.argsort(STEPS.ravel())  # the pixels of a block as they are drawn
 # Grey levels, 0 to 255, in bins with one probability each: black, the four whites of MNIST's
 # strokes, and between them bins of twelve levels, the last of eleven.
 EDGES = np.array([0, *range(1, 242, 12), *range(252, 257)], "float32")
 BINS = len(EDGES) - 1
-UNITS = 192, 96  # widths of the two hidden layers of each step
+RADIUS = 5  # the network sees so many pixels in each direction
+WINDOW = 2 * RADIUS + 1
+UNITS = 192, 192, 96  # widths of the network's hidden layers
 
 
 @keras.saving.register_keras_serializable(package="next_image")
 class PixelDecoder(keras.Model):
-    """Draws images for codes, in sixteen steps.
+    """Draws images for codes, from the top left, pixel by pixel.
 
     It begins with a linear reconstruction of the image, soft and full of ghosts.
-    In each step, a small network, the same for all 7 x 7 blocks of the image, sees
-    the code, the reconstruction of the block and of the eight around it, and the
-    pixels drawn there already. It answers with the probabilities of the grey
-    levels of the next pixel. It is trained on the pixels of real images; its loss
-    is `negative_log_likelihood`.
+    For each pixel, one small network, the same for all, sees the code and the
+    pixels around: what is drawn already, and the reconstruction of the rest. It
+    answers with the probabilities of the pixel's grey levels. It is trained on the
+    pixels of real images; its loss is `negative_log_likelihood`.
 
     Args:
         codes: Numbers in a code.
@@ -51,24 +41,25 @@ class PixelDecoder(keras.Model):
     >>> decoder([codes, noise]).shape  # codes: (n, 128), noise: uniform, (n, 28, 28)
     (n, 28, 28)
 
-    References:
+    Reference:
         van den Oord, Kalchbrenner and Kavukcuoglu, 2016: Pixel recurrent neural
-        networks. Reed et al., 2017: Parallel multiscale autoregressive density
-        estimation.
+        networks.
     """
 
     def __init__(self, codes: int, name: str | None = None):
         super().__init__(name=name)
         self.codes = check_count(codes, "codes", PIXELS)
-        layers, (first, second) = keras.layers, UNITS
+        layers, (first, second, third) = keras.layers, UNITS
         self.linear = layers.Dense(PIXELS, kernel_initializer="zeros", trainable=False)
         self.from_code = layers.Dense(first)
-        self.from_linear = layers.Conv2D(first, 3, padding="same")
-        steps = range(STEPS.size)
-        self.from_drawn = [layers.Conv2D(first, 3, padding="same", use_bias=False) for _ in steps]
-        self.hidden = [layers.Dense(second, "silu") for _ in steps]
-        self.logits = [layers.Dense(BINS) for _ in steps]
-        self([keras.Input((codes,)), keras.Input((SIDE, SIDE))])  # builds all of them
+        self.from_window = layers.Dense(first, use_bias=False)
+        self.second = layers.Dense(second, "silu")
+        self.third = layers.Dense(third, "silu")
+        self.logits = layers.Dense(BINS)
+        inputs = codes, codes, WINDOW**2, first, second, third
+        for layer, size in zip(self.layers, inputs, strict=True):
+            layer.build((None, size))
+        self.built = True
 
     def get_config(self) -> dict:
         return {"codes": self.codes, "name": self.name}
@@ -86,55 +77,48 @@ class PixelDecoder(keras.Model):
             `(n,)`, in nats, summed over the pixels.
         """
         ops = keras.ops
-        context, pixels = self._context(codes), _to_blocks(images)  # pixels: (n, 7, 7, 16)
-        levels = ops.reshape(ops.round(255 * pixels), (-1,))
-        bins = ops.searchsorted(EDGES[1:], levels, side="right")
-        bins = ops.reshape(bins, (-1, GRID, GRID, STEPS.size))
-        total = 0.0
-        for step in range(STEPS.size):
-            logits = self._step_logits(step, context, pixels[..., :step])
-            losses = keras.losses.sparse_categorical_crossentropy(
-                bins[..., step], logits, from_logits=True
-            )
-            total = total + ops.sum(losses, axis=(1, 2))
-        return total
+        # In reading order, the first half of a window is drawn when its middle is.
+        drawn, soft = _windows(_padded(images)), _windows(_padded(self.linear(codes)))
+        half = WINDOW**2 // 2
+        windows = ops.concatenate([drawn[..., :half], soft[..., half:]], axis=-1)
+        logits = self._logits(self.from_code(codes)[:, None], windows)  # (n, 784, bins)
+        levels = ops.reshape(ops.round(255 * images), (-1,))
+        bins = ops.reshape(ops.searchsorted(EDGES[1:], levels, side="right"), (-1, PIXELS))
+        losses = keras.losses.sparse_categorical_crossentropy(bins, logits, from_logits=True)
+        return ops.sum(losses, axis=-1)
 
     def call(self, inputs: tuple[keras.KerasTensor, keras.KerasTensor]) -> keras.KerasTensor:
         """Draws: codes `(n, codes)` and uniform noise `(n, 28, 28)` to images `(n, 28, 28)`."""
         ops = keras.ops
         codes, noise = inputs
-        context, noise = self._context(codes), _to_blocks(noise)
-        drawn = noise[..., :0]
-        for step in range(STEPS.size):
-            probabilities = ops.softmax(self._step_logits(step, context, drawn))
-            pixels = _draw(probabilities, noise[..., step])
-            drawn = ops.concatenate([drawn, pixels[..., None]], axis=-1)
-        blocks = ops.take(drawn, np.argsort(ORDER), axis=-1)
-        blocks = ops.reshape(blocks, (-1, GRID, GRID, 4, 4))
-        return ops.reshape(ops.transpose(blocks, (0, 1, 3, 2, 4)), (-1, SIDE, SIDE))
+        from_code, n = self.from_code(codes), ops.shape(codes)[0]
 
-    def _context(self, codes):
-        """What every step sees of the code, `(n, 7, 7, units)`."""
-        linear = _to_blocks(keras.ops.reshape(self.linear(codes), (-1, SIDE, SIDE)))
-        return self.from_code(codes)[:, None, None] + self.from_linear(linear)
+        def draw(pixel, canvas):
+            y, x = pixel // SIDE, pixel % SIDE
+            window = ops.slice(canvas, (0, y, x), (n, WINDOW, WINDOW))
+            logits = self._logits(from_code, ops.reshape(window, (-1, WINDOW**2)))
+            level = _draw(ops.softmax(logits), ops.slice(noise, (0, y, x), (n, 1, 1))[:, 0, 0])
+            return ops.slice_update(canvas, (0, y + RADIUS, x + RADIUS), level[:, None, None])
 
-    def _step_logits(self, step, context, drawn):
-        """Logits of the bins, for the pixel of each block that a step draws: `(n, 7, 7, bins)`."""
-        ops = keras.ops
-        inside = ops.ones_like(context[..., :1])  # tells a black pixel from one outside the image
-        drawn = self.from_drawn[step](ops.concatenate([inside, drawn], axis=-1))
-        # As plain matrices: with more axes, dense layers take half as long again.
-        hidden = ops.reshape(ops.silu(context + drawn), (-1, drawn.shape[-1]))
-        logits = self.logits[step](self.hidden[step](hidden))
-        return ops.reshape(logits, (-1, GRID, GRID, BINS))
+        canvas = ops.fori_loop(0, PIXELS, draw, _padded(self.linear(codes)))
+        return canvas[:, RADIUS:-RADIUS, RADIUS:-RADIUS]
+
+    def _logits(self, from_code, windows):
+        """Logits of the bins of pixels, given the windows around them: `(..., bins)`."""
+        hidden = keras.ops.silu(from_code + self.from_window(windows))
+        return self.logits(self.third(hidden + self.second(hidden)))
 
 
-def _to_blocks(images):
-    """The pixels of each block, in the order in which they are drawn: `(n, 7, 7, 16)`."""
-    ops = keras.ops
-    blocks = ops.reshape(images, (-1, GRID, 4, GRID, 4))
-    blocks = ops.reshape(ops.transpose(blocks, (0, 1, 3, 2, 4)), (-1, GRID, GRID, 16))
-    return ops.take(blocks, ORDER, axis=-1)
+def _padded(pixels):
+    images = keras.ops.reshape(pixels, (-1, SIDE, SIDE))
+    return keras.ops.pad(images, ((0, 0), (RADIUS, RADIUS), (RADIUS, RADIUS)))
+
+
+def _windows(canvas):
+    """The pixels around each pixel, in reading order: `(n, 784, window)`."""
+    places = np.ndindex(WINDOW, WINDOW)
+    windows = keras.ops.stack([canvas[:, y : y + SIDE, x : x + SIDE] for y, x in places], axis=-1)
+    return keras.ops.reshape(windows, (-1, PIXELS, WINDOW**2))
 
 
 def _draw(probabilities, noise):

@@ -18,7 +18,7 @@ from sampling.decoder import PixelDecoder
 
 STEPS = 20  # from noise to a code
 UNGUIDED = 10  # of those: early, guidance costs more than it gains (Kynkäänniemi et al., 2024)
-DECODER_BATCH = 16  # images of a batch that the decoder learns from: each has 784 pixels
+DECODER_BATCH = 4  # images of a batch that the decoder learns from: each has 784 pixels
 CODE_NOISE = 0.1  # in the codes that it learns from: drawn codes are never quite an image's
 # Where the way from noise, 0, to the code, 1, ends: as much noise is left as the decoder has seen.
 END = 1 / (1 + CODE_NOISE)
@@ -243,10 +243,7 @@ class NextImageSampler(keras.Model):
         def draw(context: np.ndarray) -> np.ndarray:
             codes = self._solve(context, guidance, rng)[-1]
             noise = rng.random((len(codes), SIDE, SIDE), np.float32)
-            # All at once, they would need gigabytes.
-            parts = (np.array_split(each, len(codes) // 1_000 + 1) for each in (codes, noise))
-            pairs = zip(*parts, strict=True)
-            return np.concatenate([self.decoder.predict_on_batch(list(pair)) for pair in pairs])
+            return self.decoder.predict([codes, noise], batch_size=1_000, verbose=0)
 
         chains = feed_back(draw, context, steps)  # (b n, steps, 28, 28)
         if n is not None:

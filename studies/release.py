@@ -113,7 +113,7 @@ def sampler(
         images = flatten(load_mnist()[0][0])
         model.velocity.trainable = False
         states = np.zeros((len(images), model.mean.shape[0]))
-        fit(model, states, images, DECODER_BATCH, epochs=10, rate=0.008)
+        fit(model, states, images, DECODER_BATCH, epochs=8, rate=0.006)
         model.velocity.trainable = True
     model.decoder.trainable = False
     # The encoder does not change: it reads each sequence once, before the first epoch.
