@@ -2,9 +2,9 @@
 
 A network that answers with a whole image at once answers with the mean of all
 images that fit the code: soft edges, grey specks. This one is autoregressive. It
-begins with such a soft image, goes over it row by row, and draws the grey level of
-each pixel anew, given the code and the pixels around: those before it are drawn
-already, those after it are still soft.
+begins with such a soft image, goes over it in raster order, row by row, and draws
+the grey level of each pixel anew, given the code and the pixels around: those
+before it are drawn already, those after it are still soft.
 """
 
 import keras
@@ -18,7 +18,7 @@ EDGES = np.array([0, *range(1, 242, 12), *range(252, 257)], "float32")
 BINS = len(EDGES) - 1
 RADIUS = 5  # the network sees so many pixels in each direction
 WINDOW = 2 * RADIUS + 1
-UNITS = 192, 192, 96  # widths of the network's hidden layers
+UNITS = 192, 96  # widths of the network's hidden layers: of the first two, and of the third
 
 
 @keras.saving.register_keras_serializable(package="next_image")
@@ -26,10 +26,11 @@ class PixelDecoder(keras.Model):
     """Draws images for codes, from the top left, pixel by pixel.
 
     It begins with a linear reconstruction of the image, soft and full of ghosts.
-    For each pixel, one small network, the same for all, sees the code and the
-    pixels around: what is drawn already, and the reconstruction of the rest. It
-    answers with the probabilities of the pixel's grey levels. It is trained on the
-    pixels of real images; its loss is `negative_log_likelihood`.
+    For each pixel, one small network, the same for all, sees the code and a window
+    around the pixel: what is drawn already, and the reconstruction of the rest,
+    the pixel itself included. It answers with the probabilities of the pixel's
+    grey levels: a conditional PixelCNN with one masked convolution. It is trained
+    on the pixels of real images; its loss is `negative_log_likelihood`.
 
     Args:
         codes: Numbers in a code.
@@ -37,8 +38,8 @@ class PixelDecoder(keras.Model):
 
     Example:
 
-    >>> decoder = PixelDecoder(codes=128)
-    >>> decoder([codes, noise]).shape  # codes: (n, 128), noise: uniform, (n, 28, 28)
+    >>> decoder = PixelDecoder(codes=136)
+    >>> decoder([codes, noise]).shape  # codes: (n, 136), noise: uniform, (n, 28, 28)
     (n, 28, 28)
 
     Reference:
@@ -49,14 +50,14 @@ class PixelDecoder(keras.Model):
     def __init__(self, codes: int, name: str | None = None):
         super().__init__(name=name)
         self.codes = check_count(codes, "codes", PIXELS)
-        layers, (first, second, third) = keras.layers, UNITS
+        layers, (units, last) = keras.layers, UNITS
         self.linear = layers.Dense(PIXELS, kernel_initializer="zeros", trainable=False)
-        self.from_code = layers.Dense(first)
-        self.from_window = layers.Dense(first, use_bias=False)
-        self.second = layers.Dense(second, "silu")
-        self.third = layers.Dense(third, "silu")
+        self.from_code = layers.Dense(units)
+        self.from_window = layers.Dense(units, use_bias=False)
+        self.second = layers.Dense(units, "silu")
+        self.third = layers.Dense(last, "silu")
         self.logits = layers.Dense(BINS)
-        inputs = codes, codes, WINDOW**2, first, second, third
+        inputs = codes, codes, WINDOW**2, units, units, last
         for layer, size in zip(self.layers, inputs, strict=True):
             layer.build((None, size))
         self.built = True
@@ -71,19 +72,19 @@ class PixelDecoder(keras.Model):
 
         Args:
             codes: `(n, codes)`.
-            images: `(n, 28, 28)` in [0, 1].
+            images: `(n, 28, 28)` in [0, 1], or flattened.
 
         Returns:
             `(n,)`, in nats, summed over the pixels.
         """
         ops = keras.ops
-        # In reading order, the first half of a window is drawn when its middle is.
-        drawn, soft = _windows(_padded(images)), _windows(_padded(self.linear(codes)))
+        # When a pixel's turn comes, the first half of its window, in raster order, is drawn.
+        drawn, soft = _windows(images), _windows(self.linear(codes))
         half = WINDOW**2 // 2
         windows = ops.concatenate([drawn[..., :half], soft[..., half:]], axis=-1)
-        logits = self._logits(self.from_code(codes)[:, None], windows)  # (n, 784, bins)
-        levels = ops.reshape(ops.round(255 * images), (-1,))
-        bins = ops.reshape(ops.searchsorted(EDGES[1:], levels, side="right"), (-1, PIXELS))
+        logits = self._bin_logits(self.from_code(codes)[:, None], windows)  # (n, 784, bins)
+        levels = ops.reshape(ops.round(255 * images), (-1, PIXELS, 1))
+        bins = ops.sum(levels >= EDGES[1:], axis=-1)
         losses = keras.losses.sparse_categorical_crossentropy(bins, logits, from_logits=True)
         return ops.sum(losses, axis=-1)
 
@@ -96,32 +97,29 @@ class PixelDecoder(keras.Model):
         def draw(pixel, canvas):
             y, x = pixel // SIDE, pixel % SIDE
             window = ops.slice(canvas, (0, y, x), (n, WINDOW, WINDOW))
-            logits = self._logits(from_code, ops.reshape(window, (-1, WINDOW**2)))
-            level = _draw(ops.softmax(logits), ops.slice(noise, (0, y, x), (n, 1, 1))[:, 0, 0])
+            logits = self._bin_logits(from_code, ops.reshape(window, (-1, WINDOW**2)))
+            level = _quantile(ops.softmax(logits), noise[:, y, x])
             return ops.slice_update(canvas, (0, y + RADIUS, x + RADIUS), level[:, None, None])
 
-        canvas = ops.fori_loop(0, PIXELS, draw, _padded(self.linear(codes)))
+        canvas = ops.reshape(self.linear(codes), (-1, SIDE, SIDE))
+        canvas = ops.pad(canvas, ((0, 0), (RADIUS, RADIUS), (RADIUS, RADIUS)))
+        canvas = ops.fori_loop(0, PIXELS, draw, canvas)
         return canvas[:, RADIUS:-RADIUS, RADIUS:-RADIUS]
 
-    def _logits(self, from_code, windows):
+    def _bin_logits(self, from_code, windows):
         """Logits of the bins of pixels, given the windows around them: `(..., bins)`."""
         hidden = keras.ops.silu(from_code + self.from_window(windows))
         return self.logits(self.third(hidden + self.second(hidden)))
 
 
-def _padded(pixels):
-    images = keras.ops.reshape(pixels, (-1, SIDE, SIDE))
-    return keras.ops.pad(images, ((0, 0), (RADIUS, RADIUS), (RADIUS, RADIUS)))
-
-
-def _windows(canvas):
-    """The pixels around each pixel, in reading order: `(n, 784, window)`."""
-    places = np.ndindex(WINDOW, WINDOW)
-    windows = keras.ops.stack([canvas[:, y : y + SIDE, x : x + SIDE] for y, x in places], axis=-1)
+def _windows(images):
+    """The pixels around each pixel, in raster order: `(n, 784, window)`."""
+    images = keras.ops.reshape(images, (-1, SIDE, SIDE, 1))
+    windows = keras.ops.image.extract_patches(images, WINDOW, strides=1, padding="same")
     return keras.ops.reshape(windows, (-1, PIXELS, WINDOW**2))
 
 
-def _draw(probabilities, noise):
+def _quantile(probabilities, noise):
     """Grey levels in 255ths, by the inverse of their distribution function."""
     ops = keras.ops
     # The probability of all lower bins, as a matrix product: `cumsum` takes longer.

@@ -109,7 +109,7 @@ def sampler(
         for part in ("projection", "velocity", "decoder"):
             getattr(model, part).set_weights(getattr(load(start), part).get_weights())
     else:
-        # The decoder first. It needs no states, so it learns from all images, in small batches.
+        # The decoder first. It needs no states, so it learns from all images.
         images = flatten(load_mnist()[0][0])
         model.velocity.trainable = False
         states = np.zeros((len(images), model.mean.shape[0]))
