@@ -41,7 +41,7 @@ class NextImageSampler(keras.Model):
 
     The decoder gets better apart, from small batches at a higher rate, as in
     `studies/release.py`: freeze `velocity`, `compile` and `fit`, then the other way
-    round.
+    round. What is frozen has no part in the loss.
 
     Args:
         predictor: A trained `NextImagePredictor`. The sampler has a copy of its
@@ -112,7 +112,8 @@ class NextImageSampler(keras.Model):
 
         Args:
             inputs: Contexts of some thousand sequences, as for `sample`.
-            targets: Their next images `(n, 28, 28)`.
+            targets: As many images `(n, 28, 28)` of all digits that it is to draw,
+                such as their next ones.
 
         Raises:
             ValueError: Another shape or range, fewer targets than codes, or a
@@ -167,15 +168,25 @@ class NextImageSampler(keras.Model):
         return (self.encoder(context) - self.mean) / self.deviation
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Squared error of the velocities, and the decoder's negative log-likelihood."""
+        """The losses of the parts that are not frozen: of the decoder and of the velocities."""
         if sample_weight is not None:
             raise ValueError("got sample weights; all sequences weigh alike")
-        ops, random = keras.ops, keras.random
-        codes = self.to_codes(y)  # (n, c)
-        noisy = codes[:DECODER_BATCH]
-        noisy = noisy + CODE_NOISE * random.normal(ops.shape(noisy), seed=self.random)
-        decoding = ops.mean(self.decoder.negative_log_likelihood(noisy, y[:DECODER_BATCH]))
+        loss, codes = 0.0, self.to_codes(y)  # (n, c)
+        if self.decoder.trainable:
+            loss += self._decoder_loss(codes[:DECODER_BATCH], y[:DECODER_BATCH])
+        if self.velocity.trainable:
+            loss += self._velocity_loss(codes, y_pred)
+        return loss
 
+    def _decoder_loss(self, codes, images):
+        """The negative log-likelihood of images, given their codes with noise."""
+        noise = keras.random.normal(keras.ops.shape(codes), seed=self.random)
+        losses = self.decoder.negative_log_likelihood(codes + CODE_NOISE * noise, images)
+        return keras.ops.mean(losses)
+
+    def _velocity_loss(self, codes, states):
+        """The squared error of velocities, at one point on the way to each code."""
+        ops, random = keras.ops, keras.random
         one_each = (ops.shape(codes)[0], 1)
         # One time in five the state is hidden, for guidance to have something to compare with.
         shown = ops.cast(random.uniform(one_each, seed=self.random) > 0.2, codes.dtype)
@@ -184,8 +195,8 @@ class NextImageSampler(keras.Model):
         # some for the end, where fine strokes do: logit-normal times (Esser et al., 2024).
         times = ops.sigmoid(0.3 + 0.8 * random.normal(one_each, seed=self.random))
         points = (1 - times) * noise + times * codes
-        errors = self.velocity([points, times, shown * y_pred]) - (codes - noise)
-        return decoding + ops.mean(ops.sum(ops.square(errors), axis=-1))
+        velocities = self.velocity([points, times, shown * states])
+        return ops.mean(ops.sum(ops.square(velocities - (codes - noise)), axis=-1))
 
     def sample(
         self, images: ArrayLike, n: int | None = None, *, guidance: float = 1, seed: Seed = None

@@ -122,6 +122,22 @@ def test_saves_and_comes_back(sampler, images, train, tmp_path):
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
+def test_what_is_frozen_has_no_part_in_the_loss(sampler, train):
+    copy = NextImageSampler.from_config(sampler.get_config())
+    copy.set_weights(sampler.get_weights())
+    inputs, targets, _ = train.sample(1_000)
+
+    def loss(**trainable):
+        for part, value in trainable.items():
+            getattr(copy, part).trainable = value
+        copy.random.state.assign([1, 2])
+        return float(copy.compute_loss(y=targets, y_pred=copy(inputs)))
+
+    both, of_decoder = loss(), loss(velocity=False)
+    of_velocity = loss(velocity=True, decoder=False)  # of other noise than in the sum
+    assert of_velocity == pytest.approx(both - of_decoder, rel=0.1) and 1 < of_velocity < both / 2
+
+
 def test_fit_codes_standardises_states_and_finds_principal_components(train, images):
     sampler = NextImageSampler(NextImagePredictor(2, (8, 8)), codes=8, units=8, blocks=1)
     inputs, targets, _ = train.sample(2_000)
