@@ -175,7 +175,7 @@ class NextImageSampler(keras.Model):
         if self.decoder.trainable:
             loss += self._decoder_loss(codes[:DECODER_BATCH], y[:DECODER_BATCH])
         if self.velocity.trainable:
-            loss += self._velocity_loss(codes, y_pred, training)
+            loss += self._velocity_loss(codes, y_pred)
         return loss
 
     def _decoder_loss(self, codes, images):
@@ -184,7 +184,7 @@ class NextImageSampler(keras.Model):
         losses = self.decoder.negative_log_likelihood(codes + CODE_NOISE * noise, images)
         return keras.ops.mean(losses)
 
-    def _velocity_loss(self, codes, states, training):
+    def _velocity_loss(self, codes, states):
         """The squared error of velocities, at one point on the way to each code."""
         ops, random = keras.ops, keras.random
         one_each = (ops.shape(codes)[0], 1)
@@ -195,7 +195,7 @@ class NextImageSampler(keras.Model):
         # some for the end, where fine strokes do: logit-normal times (Esser et al., 2024).
         times = ops.sigmoid(0.3 + 0.8 * random.normal(one_each, seed=self.random))
         points = (1 - times) * noise + times * codes
-        velocities = self.velocity([points, times, shown * states], training=training)
+        velocities = self.velocity([points, times, shown * states])
         return ops.mean(ops.sum(ops.square(velocities - (codes - noise)), axis=-1))
 
     def sample(
@@ -254,7 +254,7 @@ class NextImageSampler(keras.Model):
         def draw(context: np.ndarray) -> np.ndarray:
             codes = self._solve(context, guidance, rng)[-1]
             noise = rng.random((len(codes), SIDE, SIDE), np.float32)
-            return self.decoder.predict_on_batch([codes, noise])
+            return self.decoder.predict([codes, noise], batch_size=1_000, verbose=0)
 
         chains = feed_back(draw, context, steps)  # (b n, steps, 28, 28)
         if n is not None:
@@ -334,9 +334,6 @@ def _velocity_network(codes: int, states: int, units: int, blocks: int) -> keras
         inner = layers.Dense(units, use_bias=False)(layers.LayerNormalization()(hidden))
         scale, shift = layers.Dense(units)(condition), layers.Dense(units)(condition)
         inner = layers.Activation("silu")(inner * (1 + scale) + shift)
-        # Without dropout it learns the training images by heart: near the end of the way, points
-        # of new ones are drawn to those. One mask for a batch costs next to nothing.
-        inner = layers.Dropout(0.1, noise_shape=(1, units))(inner)
         hidden = hidden + layers.Dense(units, kernel_initializer="zeros")(inner)
     velocity = layers.Dense(codes, kernel_initializer="zeros")(layers.LayerNormalization()(hidden))
     # Were the numbers of a digit's codes normally distributed and independent, these two terms

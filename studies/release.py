@@ -97,40 +97,37 @@ def fit(
 
 
 def sampler(
-    reader: str, sequences: DigitSequences, rounds: tuple[int, ...], start: str = ""
+    reader: str, sequences: DigitSequences, epochs: int, rate: float, start: str = ""
 ) -> keras.Model:
     def load(name: str) -> keras.Model:
         return keras.saving.load_model(ROOT / "models" / f"{name}.keras")
 
     keras.utils.set_random_seed(0)
-    model, images = NextImageSampler(load(reader)), flatten(load_mnist()[0][0])
-    # Codes for all ten digits: the sampler of hands goes on with them, and these sequences
-    # may end with six.
-    model.fit_codes(sequences.sample(30_000)[0], images[:30_000])
+    model = NextImageSampler(load(reader))
+    model.fit_codes(*sequences.sample(30_000)[:2])
     if start:  # goes on from another one, whose decoder is ready
         for part in ("projection", "velocity", "decoder"):
             getattr(model, part).set_weights(getattr(load(start), part).get_weights())
     else:
         # The decoder first. It needs no states, so it learns from all images.
+        images = flatten(load_mnist()[0][0])
         model.velocity.trainable = False
         states = np.zeros((len(images), model.mean.shape[0]))
         fit(model, states, images, DECODER_BATCH, epochs=8, rate=0.006)
         model.velocity.trainable = True
     model.decoder.trainable = False
-    stream = sequences.batches(1_000)
-    for epochs in rounds:  # each on other sequences, its rate falling anew
-        # The encoder does not change: it reads each sequence once, before the first epoch.
-        batches = itertools.islice(stream, 240)
-        parts = [(model.predict_on_batch(inputs), targets) for inputs, targets in batches]
-        states, targets = (np.concatenate(part) for part in zip(*parts, strict=True))
-        fit(model, states, targets, 500, epochs, rate=0.001)
+    # The encoder does not change: it reads each sequence once, before the first epoch.
+    batches = itertools.islice(sequences.batches(1_000), 240)
+    parts = [(model.predict_on_batch(inputs), targets) for inputs, targets in batches]
+    states, targets = (np.concatenate(part) for part in zip(*parts, strict=True))
+    fit(model, states, targets, 500, epochs, rate)
     return model
 
 
 def writer_sampler() -> keras.Model:
     images, labels, writers = by_writers()
     sequences = DigitSequences(images, labels, digit_windows(wrap=True), pairing=writers, seed=0)
-    return sampler("writer", sequences, rounds=(75,), start="sampler")
+    return sampler("writer", sequences, epochs=75, rate=0.001, start="sampler")
 
 
 MODELS = {  # how to train it, on which backend, and the bits of its weights
@@ -139,7 +136,7 @@ MODELS = {  # how to train it, on which backend, and the bits of its weights
     "endless": (lambda: predictor(windows=digit_windows(wrap=True)), "tensorflow", 10),
     "writer": (lambda: train_on_writers(*by_writers()), "jax", 10),
     "sampler": (
-        lambda: sampler("next_image", DigitSequences(*load_mnist()[0], seed=0), (175, 170)),
+        lambda: sampler("next_image", DigitSequences(*load_mnist()[0], seed=0), 150, 0.001),
         "jax",
         7,
     ),
