@@ -61,6 +61,7 @@ class NextImageSampler(keras.Model):
     >>> sampler.fit_codes(inputs, targets)  # of many thousand sequences
     >>> sampler.compile(make_optimizer("adam", learning_rate=0.001))
     >>> history = sampler.fit(sampler.predict(inputs), targets, batch_size=500, epochs=50)
+    >>> sampler.fit_spread(inputs, targets)
     >>> sampler.sample(images, n=16, seed=0).shape  # images: (4, 28, 28)
     (16, 28, 28)
 
@@ -91,6 +92,7 @@ class NextImageSampler(keras.Model):
         states = self.encoder.output_shape[-1]
         self.mean = self.add_weight((states,), "zeros", trainable=False, name="mean")
         self.deviation = self.add_weight((states,), "ones", trainable=False, name="deviation")
+        self.spread = self.add_weight((codes,), "ones", trainable=False, name="spread")
         self.projection = layers.Dense(codes, kernel_initializer="zeros", trainable=False)
         self.projection.build((None, PIXELS + len(LEVELS)))
         self.velocity = _velocity_network(codes, states, units, blocks)
@@ -121,13 +123,7 @@ class NextImageSampler(keras.Model):
         """
         if np.any(self.projection.get_weights()[0]):
             raise ValueError("the sampler has codes already; make another sampler for others")
-        context, _ = check_context(inputs, self.encoder.input_shape[1])
-        pixels = flatten(targets)
-        if pixels.ndim != 2 or len(pixels) < self.codes or len(pixels) != len(context):
-            raise ValueError(
-                f"targets have shape {np.shape(targets)}; expected "
-                f"({len(context)}, {SIDE}, {SIDE}) for as many contexts, at least {self.codes}"
-            )
+        context, pixels = self._checked(inputs, targets)
         states = self.encoder.predict(context, batch_size=1_000, verbose=0)
         self.mean.assign(states.mean(axis=0, dtype=float))
         self.deviation.assign(np.sqrt(states.var(axis=0, dtype=float) + 1e-3))
@@ -141,6 +137,35 @@ class NextImageSampler(keras.Model):
         mean, components = features.mean(axis=0), components[:, -self.codes :]
         self.projection.set_weights([components * scales, -mean @ (components * scales)])
         self.decoder.linear.set_weights([(components / scales)[:PIXELS].T, mean[:PIXELS]])
+
+    def fit_spread(self, inputs: ArrayLike, targets: ArrayLike) -> None:
+        """Lets drawn codes vary as much as those of images, once `velocity` is trained.
+
+        What a network has not learned, it answers with an average. So the numbers of
+        drawn codes vary less than they should, by up to a tenth. Each is multiplied by
+        what its standard deviation lacks.
+
+        Args:
+            inputs: Contexts of some thousand sequences, as for `sample`.
+            targets: Their next images, `(n, 28, 28)`.
+
+        Raises:
+            ValueError: Another shape or range, fewer targets than codes, or no codes yet.
+        """
+        context, pixels = self._checked(inputs, targets)
+        wanted = np.var(self.to_codes(pixels), axis=0) + CODE_NOISE**2
+        drawn = self._solve(context, 1, np.random.default_rng(0))[-1].var(axis=0)
+        self.spread.assign(self.spread * np.sqrt(wanted / drawn))
+
+    def _checked(self, inputs: ArrayLike, targets: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        context, _ = check_context(inputs, self.encoder.input_shape[1])
+        pixels = flatten(targets)
+        if pixels.ndim != 2 or len(pixels) < self.codes or len(pixels) != len(context):
+            raise ValueError(
+                f"targets have shape {np.shape(targets)}; expected "
+                f"({len(context)}, {SIDE}, {SIDE}) for as many contexts, at least {self.codes}"
+            )
+        return context, pixels
 
     def to_codes(self, images: keras.KerasTensor) -> keras.KerasTensor:
         """Images `(n, 28, 28)` in [0, 1] to their codes `(n, codes)`."""
@@ -297,7 +322,7 @@ class NextImageSampler(keras.Model):
             # (Adams and Bashforth's method).
             path.append(path[-1] + (1.5 * velocity - 0.5 * previous) * END / STEPS)
             previous = velocity
-        path[-1] /= END
+        path[-1] *= np.asarray(self.spread) / np.float32(END)
         if not np.isfinite(path[-1]).all():
             raise ValueError("drawn codes are not finite: the sampler's training has diverged")
         return path

@@ -121,6 +121,7 @@ def sampler(
     parts = [(model.predict_on_batch(inputs), targets) for inputs, targets in batches]
     states, targets = (np.concatenate(part) for part in zip(*parts, strict=True))
     fit(model, states, targets, 500, epochs, rate)
+    model.fit_spread(*sequences.sample(15_000)[:2])
     return model
 
 

@@ -328,6 +328,8 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.sampler.train_on_batch(CONTEXT[None], CONTEXT[:1]), FIRST),
         (lambda k: k.sampler.compute_loss(sample_weight=1), "got sample weights; all sequences we"),
         (lambda k: k.sampler.fit_codes(CONTEXT[None], CONTEXT), "expected (1, 28, 28) for as many"),
+        (lambda k: k.sampler.fit_spread(np.tile(CONTEXT, (8, 1, 1, 1)), IMAGES[:8]), FIRST),
+        (lambda k: k.sampler.fit_spread(CONTEXT[None], CONTEXT), "expected (1, 28, 28) for as man"),
         (lambda k: k.diverged.fit_codes(CONTEXT[None], CONTEXT), "the sampler has codes already"),
         (lambda k: k.sampler.sample(CONTEXT[1:]), "shape (3, 28, 28); expected (4, 28, 28)"),
         (lambda k: k.sampler.trajectory(CONTEXT - 1), "float64 images range from -1.0 to -1.0"),

@@ -107,6 +107,19 @@ def test_draws_have_as_much_noise_as_the_codes_that_the_decoder_learned_from(
     np.testing.assert_allclose(last, code + CODE_NOISE * noise, atol=1e-4)
 
 
+def test_drawn_codes_vary_as_much_as_those_of_images_with_noise(sampler, train):
+    copy = NextImageSampler.from_config(sampler.get_config())
+    copy.set_weights(sampler.get_weights())
+    inputs, targets, _ = train.sample(2_000)
+    expected = np.sqrt(np.var(copy.to_codes(targets), axis=0) + CODE_NOISE**2)
+    lacks = []
+    for _ in range(2):  # once is enough
+        drawn = copy._solve(inputs, 1, np.random.default_rng(1))[-1]
+        lacks.append(np.abs(drawn.std(axis=0) / expected - 1).mean())
+        copy.fit_spread(inputs, targets)
+    assert lacks[1] < 0.025 < lacks[0]
+
+
 def test_saves_and_comes_back(sampler, images, train, tmp_path):
     drawn = sampler.sample(images, seed=0)
     sampler.save(tmp_path / "sampler.keras")
