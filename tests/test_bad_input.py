@@ -167,7 +167,7 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: load_picture(np.full((5, 5), -1)), "images range from -1 to -1"),
         (
             lambda: load_picture(Image.fromarray(np.full((5, 5), -1, np.int32))),
-            "range from -1.0 to",
+            "images range from -1.0",
         ),
         (lambda: load_picture(np.broadcast_to(np.uint8(0), (8_000, 8_000))), "50,000,000 are read"),
         (lambda: load_picture(Image.new("RGB", (0, 9))), "0 x 9 pixels; 1 to 50,000,000 are read"),
@@ -352,7 +352,7 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.frechet_distance(POINTS[:, :0], POINTS[:, :0]), "(120, 0) and (120, 0)"),
         (lambda k: k.frechet_distance(POINTS[0], POINTS), "features have shapes (3,) and (12"),
         (lambda k: k.nearest_training_images(BLANK), "have shape (28, 28); expected (n, 28, 28)"),
-        (lambda k: k.LinearModel(IMAGES, LABELS, LABELS, 0), "is 0; expected an integer"),
+        (lambda k: k.LinearModel(IMAGES, LABELS, LABELS, 0), "components is 0; expected an i"),
         (lambda k: k.LinearModel(IMAGES, LABELS, LABELS * 0), "expected several writers, with sev"),
         (lambda k: k.LinearModel(IMAGES, LABELS, np.arange(120)), "several writers, with several"),
         *[
