@@ -19,7 +19,6 @@ BINS = len(EDGES) - 1
 RADIUS = 5  # the network sees so many pixels in each direction
 WINDOW = 2 * RADIUS + 1
 UNITS = 192, 96  # widths of the network's hidden layers: of the first two, and of the third
-TEMPERATURE = 0.9  # sharpens what it draws from: at 1, draws are told from real images more often
 
 
 @keras.saving.register_keras_serializable(package="next_image")
@@ -43,9 +42,9 @@ class PixelDecoder(keras.Model):
     >>> decoder([codes, noise]).shape  # codes: (n, 136), noise: uniform, (n, 28, 28)
     (n, 28, 28)
 
-    References:
+    Reference:
         van den Oord, Kalchbrenner and Kavukcuoglu, 2016: Pixel recurrent neural
-        networks. Parmar et al., 2018: Image Transformer, for the temperature.
+        networks.
     """
 
     def __init__(self, codes: int, name: str | None = None):
@@ -99,7 +98,7 @@ class PixelDecoder(keras.Model):
             y, x = pixel // SIDE, pixel % SIDE
             window = ops.slice(canvas, (0, y, x), (n, WINDOW, WINDOW))
             logits = self._bin_logits(from_code, ops.reshape(window, (-1, WINDOW**2)))
-            level = _quantile(ops.softmax(logits / TEMPERATURE), noise[:, y, x])
+            level = _quantile(ops.softmax(logits), noise[:, y, x])
             return ops.slice_update(canvas, (0, y + RADIUS, x + RADIUS), level[:, None, None])
 
         canvas = ops.reshape(self.linear(codes), (-1, SIDE, SIDE))

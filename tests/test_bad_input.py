@@ -363,7 +363,6 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.weighted_mean(BLANK, BLANK, -4), "length is -4; expected an integer"),
         (lambda k: k.two_sample_accuracy(IMAGES, IMAGES[1:]), "120 images and 119 real ones; expe"),
         (lambda k: k.two_sample_accuracy(IMAGES[:7], IMAGES[:7]), "7 images and 7 real ones; exp"),
-        (lambda k: k.two_sample_accuracy(IMAGES, IMAGES, seeds=0), "seeds is 0; expected an int"),
     ],
 )
 def test_what_models_measures_and_training_cannot_use_is_refused(

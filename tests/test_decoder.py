@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from data import load_mnist
-from sampling.decoder import BINS, EDGES, RADIUS, TEMPERATURE, WINDOW, PixelDecoder
+from sampling.decoder import BINS, EDGES, RADIUS, WINDOW, PixelDecoder
 from sampling.sampler import CODE_NOISE
 
 N = 16 * BINS  # images in each batch: JAX compiles for each number
@@ -26,7 +26,7 @@ def bins_of(images):
     return (np.round(255 * images)[..., None] >= EDGES[1:]).sum(axis=-1)
 
 
-def test_draws_levels_of_grey_with_the_sharpened_probabilities_that_it_answers_with(decoder):
+def test_draws_levels_of_grey_with_the_probabilities_that_it_answers_with(decoder):
     """All weights are 0 but the last biases: the same distribution everywhere."""
     assert np.diff(EDGES).tolist() == [1, *[12] * 20, 11, 1, 1, 1, 1]
     set_weights(decoder, 0)
@@ -40,8 +40,7 @@ def test_draws_levels_of_grey_with_the_sharpened_probabilities_that_it_answers_w
     np.testing.assert_allclose(levels, levels.round(), atol=1e-4)
     assert np.ptp(levels, axis=0).min() > 0  # each pixel is drawn
     found = np.bincount(bins.ravel(), minlength=BINS) / bins.size
-    sharpened = probabilities ** (1 / TEMPERATURE)
-    np.testing.assert_allclose(found, sharpened / sharpened.sum(), atol=0.003)
+    np.testing.assert_allclose(found, probabilities, atol=0.003)
     widest = 1 + np.argmax(probabilities[1:-5])  # of twelve levels, which are equally likely
     counts = np.bincount((levels.round()[bins == widest] - EDGES[widest]).astype(int))
     np.testing.assert_allclose(counts / counts.sum(), 1 / 12, atol=0.02)
@@ -53,7 +52,7 @@ def test_draws_levels_of_grey_with_the_sharpened_probabilities_that_it_answers_w
     ("y", "x", "hidden"), [(12, 20, 0), (12, 20, HALF), (27, 20, RADIUS), (27, 27, 0)]
 )
 def test_each_pixel_sees_what_was_drawn_near_it_and_nothing_else(decoder, y, x, hidden):
-    """And is drawn as often at each level as its negative log-likelihood, sharpened, says."""
+    """And is drawn as often at each level as its negative log-likelihood says."""
     set_weights(decoder, 0.15)
     # Blind to the last so many that were drawn: one changes no other if only those would see it.
     kernel, places = decoder.from_window.kernel, np.arange(WINDOW**2)
@@ -70,7 +69,7 @@ def test_each_pixel_sees_what_was_drawn_near_it_and_nothing_else(decoder, y, x, 
         found = np.bincount(bins_of(images[:, y, x]), minlength=BINS) / N
         images[:, y, x] = np.tile(EDGES[:-1] / 255, 16)
         losses = decoder.negative_log_likelihood(codes, images)[:BINS]
-        np.testing.assert_allclose(found, keras.ops.softmax(-losses / TEMPERATURE), atol=2 / N)
+        np.testing.assert_allclose(found, keras.ops.softmax(-losses), atol=2 / N)
     else:
         assert 0 in later[1:] and 1 in later
         assert (right >= -RADIUS * later).all()  # from row to row, it spreads no faster

@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 
@@ -39,25 +38,15 @@ def test_precision_counts_images_among_the_real_and_recall_real_ones_among_the_i
     assert realism.precision_and_recall(line + 9.9, line) == {"precision": 1 / 8, "recall": 1 / 8}
 
 
-def small_network():
-    ends = keras.layers.Flatten(), keras.layers.Dense(16, "relu"), keras.layers.Dense(1, "sigmoid")
-    return keras.Sequential([keras.Input((28, 28)), *ends])
-
-
-def test_a_network_tells_pale_images_from_real_ones_but_not_real_from_real(mnist, monkeypatch):
-    assert realism._convolutional_network().output_shape == (None, 1)
-    monkeypatch.setattr(realism, "_convolutional_network", small_network)
-    monkeypatch.setattr(realism, "STEPS", 500)  # the other takes minutes
+def test_a_network_tells_images_from_real_ones_but_not_real_from_real(mnist, monkeypatch):
+    monkeypatch.setattr(realism, "STEPS", 150)  # more take minutes
     images = np.random.default_rng(0).permutation(mnist[1][0])
     first, second = images[:800] / np.float32(255), images[800:1600]
     same = realism.two_sample_accuracy(first, second)
     assert 0.35 < same["accuracy"] < 0.65
     assert same["error"] == pytest.approx(np.sqrt(0.25 / 200), rel=0.05)
-    assert realism.two_sample_accuracy(first / 4, second, seeds=1)["accuracy"] > 0.9
-    # Counts of levels tell 255 from 252, but not an image from one upside down.
-    one_white, flipped = np.minimum(second, 252), second[:, ::-1]
-    assert realism.two_sample_accuracy(one_white, first, seeds=1, counts=True)["accuracy"] > 0.9
-    assert realism.two_sample_accuracy(flipped, first, seeds=1, counts=True)["accuracy"] < 0.65
+    assert realism.two_sample_accuracy(first, np.minimum(second, 247))["accuracy"] > 0.9
+    assert realism.two_sample_accuracy(first[:, ::-1], second)["accuracy"] > 0.75
 
 
 def test_nearest_training_images(mnist):
