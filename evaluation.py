@@ -13,7 +13,7 @@ import numpy as np
 
 from classifier import read_digits
 from data import SIDE, load_mnist
-from model import check_length, check_predictions, generate
+from model import append, check_length, check_predictions, generate
 from preprocessing import DigitSequences, follow_windows
 
 
@@ -125,15 +125,15 @@ def evaluate_chains(
     rows = (digits[:, None] == starts).all(axis=2).argmax(axis=1)  # of the chains, (n,)
     if arguments.get("seed") is not None:  # one stream of noise for all steps
         arguments["seed"] = np.random.default_rng(arguments["seed"])
-    context = inputs.reshape(n, length, SIDE, SIDE)
     means, variances = _digit_statistics()
     go_on = getattr(model, "generate", functools.partial(generate, model))
     correct, errors = np.empty((n, steps), bool), np.empty(steps)
     for step, digits in enumerate(chains[rows, length:].T):
-        images = go_on(context, 1, **arguments)  # (n, 1, 28, 28)
-        correct[:, step] = read_digits(images[:, 0]) == digits
-        errors[step] = (_errors(images[:, 0], means[digits]) + variances[digits]).mean()
-        context = np.concatenate([context[:, 1:], images], axis=1)
+        context = inputs.reshape(n, -1, SIDE, SIDE)
+        images = go_on(context, 1, **arguments)[:, 0]  # (n, 28, 28)
+        correct[:, step] = read_digits(images) == digits
+        errors[step] = (_errors(images, means[digits]) + variances[digits]).mean()
+        inputs = append(model, inputs, images)
     return {
         "step_accuracy": correct.mean(axis=0),
         "chain_accuracy": float(correct.all(axis=1).mean()),

@@ -214,8 +214,9 @@ def generate(model: keras.Model, images: ArrayLike, steps: int) -> np.ndarray:
     """Goes on counting with any model that maps `(n, t, 784)` to `(n, 28, 28)`.
 
     Args:
-        model: Any built Keras model of these shapes, ours or not; `t` may be
-            `None`, for contexts of any length.
+        model: Any built Keras model of these shapes, ours or not. If its `t` is
+            `None`, it reads contexts of any length, and they grow: under XLA,
+            it is compiled for each length.
         images: One sequence `(t, 28, 28)` or a batch `(n, t, 28, 28)`: integers
             in [0, 255] or floats in [0, 1]; or the same flattened,
             `(t, 784)` or `(n, t, 784)`.
@@ -243,7 +244,7 @@ def generate(model: keras.Model, images: ArrayLike, steps: int) -> np.ndarray:
         # Not `predict`, which is made for data sets, not loops.
         return check_predictions(model.predict_on_batch(context), len(context))
 
-    chains = feed_back(predict, context, steps)
+    chains = feed_back(model, predict, context, steps)
     return chains[0] if single else chains
 
 
@@ -269,10 +270,21 @@ def check_predictions(predictions: np.ndarray, n: int) -> np.ndarray:
     return predictions.clip(0, 1)
 
 
+def append(model: keras.Model, context: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Appends one image each `(n, 28, 28)` to contexts `(n, t, 784)`. Of a model that says that it
+    reads any number they keep all images; otherwise they lose the first."""
+    shape = getattr(model, "input_shape", None)
+    kept = context if shape and shape[1] is None else context[:, 1:]
+    return np.concatenate([kept, images.reshape(-1, 1, PIXELS)], axis=1)
+
+
 def feed_back(
-    predict: Callable[[np.ndarray], np.ndarray], context: np.ndarray, steps: int
+    model: keras.Model,
+    predict: Callable[[np.ndarray], np.ndarray],
+    context: np.ndarray,
+    steps: int,
 ) -> np.ndarray:
-    """Appends each prediction `(n, 28, 28)` to the context `(n, t, 784)` of the next.
+    """Appends each of a model's predictions `(n, 28, 28)` to the context `(n, t, 784)` of the next.
 
     Returns:
         The predictions, `float32 (n, steps, 28, 28)`, whatever the model's precision.
@@ -280,7 +292,7 @@ def feed_back(
     chain = []
     for _ in range(steps):
         chain.append(predict(context))
-        context = np.concatenate([context[:, 1:], chain[-1].reshape(-1, 1, PIXELS)], axis=1)
+        context = append(model, context, chain[-1])
     return np.stack(chain, axis=1).astype("float32", copy=False)
 
 

@@ -3,7 +3,7 @@
 A predictor answers with the average of all images that could follow. The sampler
 draws *one* of them, by latent flow matching. An image becomes a code: principal
 components of its pixels and of eight counts, how many pixels are in each range of
-grey. A velocity network, given the state of the predictor's LSTM, learns in which
+grey. A velocity network, given the state of the predictor, learns in which
 direction codes lie from each point of the noise. Small steps in these directions
 lead to a code, and a decoder draws the image.
 """
@@ -30,10 +30,10 @@ Seed = int | np.random.Generator | None
 
 @keras.saving.register_keras_serializable(package="next_image")
 class NextImageSampler(keras.Model):
-    """Draws next images, given the state of a predictor's LSTM after the context.
+    """Draws next images, given the state of a predictor after the context.
 
-    Nobody tells it the digit: its condition is the state of the second LSTM layer
-    after the last image. It is a normal Keras model, with `compile`, `fit`, `save`
+    Nobody tells it the digit: its condition is the state that the predictor's last
+    dense layer reads. It is a normal Keras model, with `compile`, `fit`, `save`
     and callbacks, but has its own loss: `compile` needs none, and no metrics.
     `predict` answers with states. `fit` takes contexts or, in place of them, their
     states: computed once, no epoch has to compute them again. (`compile` anew before
@@ -44,8 +44,9 @@ class NextImageSampler(keras.Model):
     round. What is frozen has no part in the loss.
 
     Args:
-        predictor: A trained `NextImagePredictor`. The sampler has a copy of its
-            LSTM layers, which training leaves as they are.
+        predictor: A trained `NextImagePredictor`, or another `Sequential` that
+            ends in `Dense` and `Reshape`. The sampler has a copy of the layers
+            before them, which training leaves as they are.
         codes: Principal components in the code of an image.
         units: Width of the velocity network.
         blocks: Its residual blocks.
@@ -82,12 +83,13 @@ class NextImageSampler(keras.Model):
         self.codes = codes = check_count(codes, "codes", PIXELS)
         self.units = units = check_count(units, "units", 2_048)
         self.blocks = blocks = check_count(blocks, "blocks", 100)
-        layers, lstms = keras.layers, predictor.layers[:2]
-        if not all(isinstance(layer, layers.LSTM) for layer in lstms) or lstms[1].return_sequences:
-            raise ValueError(f"{predictor.name} does not have two LSTM layers, and no third")
-        copies = [layers.LSTM.from_config(lstm.get_config()) for lstm in lstms]
+        layers, before, ends = keras.layers, predictor.layers[:-2], predictor.layers[-2:]
+        types = [type(layer) for layer in ends]
+        if not isinstance(predictor, keras.Sequential) or types != [layers.Dense, layers.Reshape]:
+            raise ValueError(f"{predictor.name} is no Sequential that ends in Dense and Reshape")
+        copies = [type(layer).from_config(layer.get_config()) for layer in before]
         self.encoder = keras.Sequential([keras.Input(predictor.input_shape[1:]), *copies])
-        self.encoder.set_weights([weights for lstm in lstms for weights in lstm.get_weights()])
+        self.encoder.set_weights([each for layer in before for each in layer.get_weights()])
         self.encoder.trainable = False
         states = self.encoder.output_shape[-1]
         self.mean = self.add_weight((states,), "zeros", trainable=False, name="mean")
@@ -100,6 +102,11 @@ class NextImageSampler(keras.Model):
         self.random = keras.random.SeedGenerator()
         self.built = True
 
+    @property
+    def input_shape(self) -> tuple:
+        """That of the predictor: `(None, t, 784)`."""
+        return self.encoder.input_shape
+
     def get_config(self) -> dict:
         sizes = {"codes": self.codes, "units": self.units, "blocks": self.blocks}
         return {"encoder": self.encoder.get_config(), **sizes, "name": self.name}
@@ -107,7 +114,10 @@ class NextImageSampler(keras.Model):
     @classmethod
     def from_config(cls, config: dict, custom_objects: dict | None = None) -> "NextImageSampler":
         config = dict(config)
-        return cls(keras.Sequential.from_config(config.pop("encoder")), **config)
+        encoder = keras.Sequential.from_config(config.pop("encoder"))
+        # `__init__` takes them off again.
+        ends = keras.layers.Dense(PIXELS), keras.layers.Reshape((SIDE, SIDE))
+        return cls(keras.Sequential([*encoder.inputs, *encoder.layers, *ends]), **config)
 
     def fit_codes(self, inputs: ArrayLike, targets: ArrayLike) -> None:
         """Finds the scale of the states and the principal components of the images.
@@ -158,7 +168,7 @@ class NextImageSampler(keras.Model):
         self.spread.assign(self.spread * np.sqrt(wanted / drawn))
 
     def _checked(self, inputs: ArrayLike, targets: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        context, _ = check_context(inputs, self.encoder.input_shape[1])
+        context, _ = check_context(inputs, self.input_shape[1])
         pixels = flatten(targets)
         if pixels.ndim != 2 or len(pixels) < self.codes or len(pixels) != len(context):
             raise ValueError(
@@ -272,7 +282,7 @@ class NextImageSampler(keras.Model):
         """
         check_count(steps, "steps", 100_000)
         check_count(1 if n is None else n, "n", 10_000)
-        context, single = check_context(images, self.encoder.input_shape[1])
+        context, single = check_context(images, self.input_shape[1])
         context = np.repeat(context, n or 1, axis=0)  # (b n, t, 784)
         rng = np.random.default_rng(seed)
 
@@ -281,7 +291,7 @@ class NextImageSampler(keras.Model):
             noise = rng.random((len(codes), SIDE, SIDE), np.float32)
             return self.decoder.predict([codes, noise], batch_size=1_000, verbose=0)
 
-        chains = feed_back(draw, context, steps)  # (b n, steps, 28, 28)
+        chains = feed_back(self, draw, context, steps)  # (b n, steps, 28, 28)
         if n is not None:
             chains = chains.reshape(-1, n, *chains.shape[1:])
         return chains[0] if single else chains
@@ -298,7 +308,7 @@ class NextImageSampler(keras.Model):
             `float32 (21, 28, 28)` in [0, 1], noise first and last what `sample`
             draws with this seed; for a batch `(b, 21, 28, 28)`.
         """
-        context, single = check_context(images, self.encoder.input_shape[1])
+        context, single = check_context(images, self.input_shape[1])
         rng = np.random.default_rng(seed)
         path = self._solve(context, guidance, rng)
         noise = rng.random((len(context), SIDE, SIDE), np.float32)  # the same for all

@@ -106,8 +106,7 @@ function inMnistForm(box) {
   return image;
 }
 
-// The predictor: two LSTMs and a dense layer, as Keras computes them. Libraries that run any
-// network take megabytes.
+// The predictors, as Keras computes them. Libraries that run any network take megabytes.
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 
 function floats(base64, shapes) {
@@ -153,14 +152,75 @@ function lstm(inputs, recurrent) {
   });
 }
 
+// Each network is a function that reads one image more and answers with its state.
+function twoLstms([w1, u1, b1, w2, u2, b2]) {
+  const inputs = [];
+  return (image) => {
+    inputs.push(dense(image, w1, b1));
+    if (inputs.length > COUNT) inputs.shift();
+    return lstm(lstm(inputs, u1).map((state) => dense(state, w2, b2)), u2).at(-1);
+  };
+}
+
+const silu = (x) => x * sigmoid(x);
+const plus = (a, b) => a.map((value, at) => value + b[at]);
+
+function normalised(x, scale, shift) {
+  const mean = sum(x) / x.length;
+  const deviation = Math.sqrt(sum(x.map((value) => (value - mean) ** 2)) / x.length + 0.001);
+  return x.map((value, at) => ((value - mean) / deviation) * scale[at] + shift[at]);
+}
+
+// Attention, in heads of 32 numbers each: what an image takes from itself and those before it.
+function attention([wq, bq, wk, bk, wv, bv, wo, bo]) {
+  const [keys, values] = [[], []];
+  return (input) => {
+    const query = dense(input, wq, bq);
+    keys.push(dense(input, wk, bk));
+    values.push(dense(input, wv, bv));
+    const taken = new Float64Array(query.length);
+    for (let head = 0; head < query.length; head += 32) {
+      const part = (x) => x.subarray(head, head + 32);
+      const product = (key) => sum(part(key).map((value, at) => value * query[head + at]));
+      const shares = keys.map((key) => Math.exp(product(key) / Math.sqrt(32)));
+      const all = sum(shares);
+      for (const [from, share] of shares.entries()) {
+        part(values[from]).forEach((value, at) => (taken[head + at] += (share / all) * value));
+      }
+    }
+    return dense(taken, wo, bo);
+  };
+}
+
+function block([scale1, shift1, ...weights]) {
+  const attend = attention(weights.slice(0, 8));
+  const [scale2, shift2, w1, b1, w2, b2] = weights.slice(8);
+  return (state) => {
+    const attended = plus(state, attend(normalised(state, scale1, shift1)));
+    const inner = dense(normalised(attended, scale2, shift2), w1, b1).map(silu);
+    return plus(attended, dense(inner, w2, b2));
+  };
+}
+
+function transformer([w1, b1, w2, b2, places, ...weights]) {
+  const [blocks, width] = [[block(weights.slice(0, 16)), block(weights.slice(16, 32))], b2.length];
+  let read = 0;
+  return (image) => {
+    const from = (++read % 10) * width; // of the place, only the last figure counts
+    const input = dense(dense(image, w1, b1).map(silu), w2, b2);
+    const state = plus(input, places.subarray(from, from + width));
+    return normalised(blocks.reduce((last, next) => next(last), state), ...weights.slice(32));
+  };
+}
+
 // Goes on counting: images in [0, 1], one after the other.
-function* continued([w1, u1, b1, w2, u2, b2, w3, b3], context) {
-  let inputs = context.map((image) => dense(image, w1, b1));
+function* continued(weights, context) {
+  const read = (weights.length === 8 ? twoLstms : transformer)(weights.slice(0, -2));
+  let state = context.map(read).at(-1);
   while (true) {
-    const states = lstm(lstm(inputs, u1).map((state) => dense(state, w2, b2)), u2);
-    const image = dense(states.at(-1), w3, b3).map(sigmoid);
+    const image = dense(state, ...weights.slice(-2)).map(sigmoid);
     yield image;
-    inputs = [...inputs.slice(1), dense(image, w1, b1)];
+    state = read(image);
   }
 }
 
@@ -188,7 +248,7 @@ async function answer() {
   model.set("answers", []);
   model.set("status", empty && full.length ? `empty boxes: ${empty}` : "");
   if (empty) return;
-  const context = strokes.slice(-COUNT).map((box) => Float64Array.from(images.get(box), (ink) => ink / 255));
+  const context = strokes.map((box) => Float64Array.from(images.get(box), (ink) => ink / 255));
   const chains = networks.map(({ weights }) => continued(weights, context));
   const rows = networks.map(({ title }) => ({ title, images: [] }));
   let drawn = start;

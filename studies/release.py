@@ -97,15 +97,15 @@ def fit(
 
 
 def sampler(
-    reader: str, sequences: DigitSequences, epochs: int, rate: float, start: str = ""
+    reader: str, sequences: list[DigitSequences], epochs: int, rate: float, start: str = ""
 ) -> keras.Model:
     def load(name: str) -> keras.Model:
         return keras.saving.load_model(ROOT / "models" / f"{name}.keras")
 
     keras.utils.set_random_seed(0)
     model = NextImageSampler(load(reader))
-    model.fit_codes(*sequences.sample(30_000)[:2])
-    if start:  # goes on from another one, whose decoder is ready
+    model.fit_codes(*sequences[0].sample(30_000)[:2])
+    if start:  # goes on from another one, whose decoder is ready, with states as wide
         for part in ("projection", "velocity", "decoder"):
             getattr(model, part).set_weights(getattr(load(start), part).get_weights())
     else:
@@ -117,17 +117,21 @@ def sampler(
         model.velocity.trainable = True
     model.decoder.trainable = False
     # The encoder does not change: it reads each sequence once, before the first epoch.
-    batches = itertools.islice(sequences.batches(1_000), 240)
+    streams = itertools.cycle([each.batches(1_000) for each in sequences])
+    batches = (next(next(streams)) for _ in range(240))
     parts = [(model.predict_on_batch(inputs), targets) for inputs, targets in batches]
     states, targets = (np.concatenate(part) for part in zip(*parts, strict=True))
     fit(model, states, targets, 500, epochs, rate)
-    model.fit_spread(*sequences.sample(15_000)[:2])
+    model.fit_spread(*sequences[0].sample(15_000)[:2])
     return model
 
 
 def writer_sampler() -> keras.Model:
     images, labels, writers = by_writers()
-    sequences = DigitSequences(images, labels, digit_windows(wrap=True), pairing=writers, seed=0)
+    sequences = [
+        DigitSequences(images, labels, digit_windows(length, wrap=True), pairing=writers, seed=0)
+        for length in (4, 9, 19)
+    ]
     return sampler("writer", sequences, epochs=75, rate=0.001, start="sampler")
 
 
@@ -137,7 +141,7 @@ MODELS = {  # how to train it, on which backend, and the bits of its weights
     "endless": (lambda: predictor(windows=digit_windows(wrap=True)), "tensorflow", 10),
     "writer": (lambda: train_on_writers(*by_writers()), "jax", 10),
     "sampler": (
-        lambda: sampler("next_image", DigitSequences(*load_mnist()[0], seed=0), 150, 0.001),
+        lambda: sampler("next_image", [DigitSequences(*load_mnist()[0], seed=0)], 150, 0.001),
         "jax",
         7,
     ),

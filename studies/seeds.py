@@ -11,7 +11,7 @@ from data import load_mnist, load_writers
 from evaluation import digit_means, evaluate, evaluate_chains
 from preprocessing import Corruption, DigitSequences, digit_windows
 from studies import report
-from studies.writers import LinearModel, by_writers, train_on_writers, weighted_mean
+from studies.writers import LinearModel, by_writers, train_on_writers
 from training import train_predictor
 
 SEEDS, STEPS = 3, 1_200
@@ -42,9 +42,8 @@ def of_a_hand(seed: int) -> list[dict]:
         windows = digit_windows(length, wrap=length > 4)
         test = DigitSequences(*TEST, windows, pairing=pairing, seed=1)
         inputs, targets, digits = test.sample(6_000)
-        every = linear.predict(inputs, digits)
-        last = network.predict(inputs[:, -4:], batch_size=1_000, verbose=0)
-        answers = every, last, weighted_mean(last, every, length)
+        answers = linear.predict(inputs, digits), network.predict(inputs, verbose=0)
+        answers = *answers, np.mean(answers, axis=0)
         floor = np.square(digit_means()[digits[:, -1]] - targets).mean()
         ratios = [float(np.square(images - targets).mean() / floor) for images in answers]
         runs.append({"images": length} | dict(zip(HAND_FORMS, ratios, strict=True)))

@@ -326,7 +326,7 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.NextImageSampler(k.predictor, codes=785), "expected an integer from 1 to 784"),
         (lambda k: k.NextImageSampler(k.predictor, units=0), "units is 0; expected an integer"),
         (lambda k: k.NextImageSampler(k.predictor, blocks=0), "blocks is 0; expected an integer"),
-        (lambda k: k.NextImageSampler(k.keras.Sequential([k.Flatten()])), "two LSTM layers"),
+        (lambda k: k.NextImageSampler(k.flat(4)), "is no Sequential that ends in Dense and"),
         (lambda k: k.sampler.fit(CONTEXT[None], CONTEXT[:1]), FIRST),
         (lambda k: k.sampler.sample(CONTEXT), FIRST),
         (lambda k: k.sampler.predict(CONTEXT.reshape(1, 4, 784), verbose=0), FIRST),
@@ -360,7 +360,6 @@ FIRST = "call fit_codes(inputs, targets) first"
             for bad, shape in (([[0, 1, 2, 3, -4]], "(1, 5)"), ([[0, 1, 2, 3]], "(1, 4)"))
         ],
         (lambda k: k.by_strangers(LABELS[1:], IMAGES), "got 119 digits for 120 images"),
-        (lambda k: k.weighted_mean(BLANK, BLANK, -4), "length is -4; expected an integer"),
         (lambda k: k.two_sample_accuracy(IMAGES, IMAGES[1:]), "120 images and 119 real ones; expe"),
         (lambda k: k.two_sample_accuracy(IMAGES[:7], IMAGES[:7]), "7 images and 7 real ones; exp"),
     ],

@@ -31,8 +31,9 @@ missing = pytest.mark.skipif(not (BROWSER and DRIVER), reason="no chromium, or n
 pytestmark = [pytest.mark.slow, missing]
 CELL = """
 import time, keras, numpy as np
-import model, sampling.sampler
+import sampling.sampler
 from handwriting.pad import DrawingPad
+from model import generate
 
 names = "next_image", "writer", "sampler"
 predictor, writer, sampler = [keras.saving.load_model(f"models/{name}.keras") for name in names]
@@ -43,7 +44,7 @@ def continued(images):
     np.save("drawn.npy", images)
     time.sleep(0.5)
     chains = {"everybody": predictor.generate(images, 6)}
-    chains["your hand"] = writer.generate(images, 6)
+    chains["your hand"] = generate(writer, images, 6)
     return chains | {"draws": sampler.generate(images, 6, seed=0)}
 
 pad = DrawingPad()

@@ -99,6 +99,13 @@ def test_each_prediction_is_appended_to_the_context_of_the_next(images):
     np.testing.assert_allclose(found, np.stack(chain[4:], axis=1), atol=1e-5)
     assert found.dtype == np.float32 and found.max() == 1 and found.min() == 0
     np.testing.assert_allclose(generate(mixer, images[0], 7), found[0], atol=1e-6, strict=True)
+    # A model that reads contexts of any length is shown all images so far.
+    any_length = SimpleNamespace(
+        predict_on_batch=lambda context: np.full((6, 28, 28), context.shape[1] / 10),
+        input_shape=(None, None, 784),
+    )
+    found = generate(any_length, images, steps=3)
+    np.testing.assert_allclose(found[:, :, 0, 0], [[0.4, 0.5, 0.6]] * 6, atol=1e-6)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

@@ -8,6 +8,7 @@ from classifier import digit_probabilities, read_digits
 from evaluation import evaluate_chains
 from model import NextImagePredictor, make_optimizer
 from sampling.sampler import CODE_NOISE, LEVELS, STEPS, UNGUIDED, NextImageSampler
+from studies.writers import writer_transformer
 
 PREDICTOR = Path(__file__).parent.parent / "models" / "next_image.keras"
 
@@ -174,3 +175,14 @@ def test_fit_codes_standardises_states_and_finds_principal_components(train, ima
     reconstructed = (mean + (features - mean) @ components @ components.T)[:, :784]
     np.testing.assert_allclose(sampler.decoder.linear(codes), reconstructed, atol=1e-4)
     assert sampler.generate(images[:, :2], 3, 2).shape == (6, 2, 3, 28, 28)
+
+
+def test_after_a_transformer_it_reads_any_number_of_images(train, images, tmp_path):
+    sampler = NextImageSampler(writer_transformer()[0], codes=8, units=8, blocks=1)
+    inputs, targets, _ = train.sample(60)
+    sampler.fit_codes(inputs, targets)
+    sampler.save(tmp_path / "sampler.keras")
+    again = keras.saving.load_model(tmp_path / "sampler.keras")
+    for length in (3, 4):
+        chains = [each.generate(images[:, :length], 2, seed=0) for each in (sampler, again)]
+        assert chains[0].shape == (6, 2, 28, 28) and share_that_differs(*chains) < 1e-3

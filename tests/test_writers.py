@@ -1,14 +1,15 @@
-from types import SimpleNamespace
-
+import keras
 import numpy as np
 import pytest
 from scipy.stats import norm
 
+from model import generate
 from preprocessing import DigitSequences
 from studies import writers
 from studies.writers import LinearModel
 
 RNG = np.random.default_rng(0)
+numpy = keras.ops.convert_to_numpy
 
 
 def test_the_linear_model_weighs_what_writers_do_against_chance():
@@ -44,14 +45,26 @@ def test_the_linear_model_weighs_what_writers_do_against_chance():
         np.testing.assert_allclose(found, by_writer - by_anybody, rtol=0.1)
 
 
+def test_a_transformer_reads_any_number_of_images_and_none_that_come_later(tmp_path):
+    predictor, after_each = writers.writer_transformer()
+    context = RNG.random((2, 14, 784), np.float32)
+    answers = numpy(after_each(context)).reshape(2, 14, 28, 28)
+    for length in (1, 4, 14):
+        answer = numpy(predictor(context[:, :length]))
+        np.testing.assert_allclose(answer, answers[:, length - 1], atol=1e-5)
+    predictor.save(tmp_path / "writer.keras")
+    again = keras.saving.load_model(tmp_path / "writer.keras")
+    np.testing.assert_allclose(numpy(again(context)), answers[:, -1], atol=1e-5)
+
+
 def test_training_moves_a_network_away_from_the_mean_image(mnist):
     (images, labels), _ = mnist
     images, labels, who = images[:600], labels[:600], np.arange(600) % 3
     first, again = (writers.train_on_writers(images, labels, who, steps=2) for _ in range(2))
     mean = DigitSequences(images, labels, pairing=who, seed=0).mean_target()
-    answer = first.predict_next(images[:4])
+    answer = generate(first, images[:4], 1)[0]
     assert 0 < np.abs(answer - mean).mean() < 0.05
-    np.testing.assert_allclose(again.predict_next(images[:4]), answer, atol=1e-5)
+    np.testing.assert_allclose(generate(again, images[:4], 1)[0], answer, atol=1e-5)
 
 
 def test_a_verifier_compares_an_image_with_four_others(mnist):
@@ -67,15 +80,3 @@ def test_a_verifier_compares_an_image_with_four_others(mnist):
     assert (
         logits.shape == (30, 1) and (logits != verifier.predict_on_batch([inputs, strangers])).any()
     )
-
-
-def test_in_a_hand_the_linear_model_is_told_the_digits_and_weighs_more_the_more_it_reads(mnist):
-    images, labels = mnist[1]
-    nine = np.stack([images[labels == digit % 10][3] for digit in range(8, 17)])  # 8, 9, 0 to 6
-    blank, asked = np.zeros((28, 28)), []
-    network = SimpleNamespace(predict_next=lambda last: blank + 0.13 * (len(last) == 4))
-    linear = SimpleNamespace(predict=lambda *given: asked.append(given) or [blank + 0.26])
-    answer = writers.predict_in_hand(network, linear, nine)
-    np.testing.assert_allclose(answer, (4 * 0.13 + 9 * 0.26) / 13)
-    ((context, digits),) = asked
-    assert context.shape == (1, 9, 784) and digits.tolist() == [[8, 9, *range(8)]]
