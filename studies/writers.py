@@ -202,7 +202,7 @@ def train_verifier(sequences: DigitSequences, steps: int = 1_500) -> keras.Model
     return verifier
 
 
-def writer_transformer() -> tuple[keras.Sequential, keras.Sequential]:
+def writer_transformer() -> tuple[keras.Sequential, keras.Model]:
     """A Transformer that reads images one after the other, and after each predicts the next.
 
     It can look at how this person wrote the next digit before. Of an image's place in the
