@@ -9,6 +9,8 @@ All images are `(n, 28, 28)`, or the same flattened, integers in [0, 255], float
 booleans; values out of range raise a ValueError.
 """
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import scipy.linalg
@@ -98,7 +100,9 @@ def _checked_features(features: np.ndarray, real: np.ndarray, least: int) -> lis
     return sets
 
 
-def two_sample_accuracy(images: np.ndarray, real: np.ndarray) -> dict:
+def two_sample_accuracy(
+    images: np.ndarray, real: np.ndarray, augmentation: Callable | None = None
+) -> dict:
     """How well a network tells images from real ones that it has not seen.
 
     A small convolutional network learns from three quarters of both sets. The epoch
@@ -109,12 +113,13 @@ def two_sample_accuracy(images: np.ndarray, real: np.ndarray) -> dict:
 
     It finds more in greys than an eye does. MNIST's images were scaled down from
     black and white, each by its own factor, and have the greys that this makes. A
-    move by half a pixel, as in the example, mixes greys: what is then found is
-    mostly in the shapes.
+    move by half a pixel mixes greys: what is then found is mostly in the shapes.
 
     Args:
         images: In random order.
         real: As many real images, of the same digits, none of them twice.
+        augmentation: Changes both, such as `Augmentation(shift=(0.5, 0.5))`; what
+            it learns from, anew in each epoch.
 
     Returns:
         `"accuracy"`, and `"error"`: its standard error, from the number of images.
@@ -122,32 +127,40 @@ def two_sample_accuracy(images: np.ndarray, real: np.ndarray) -> dict:
     Example:
 
     >>> two_sample_accuracy(drawn, real)
-    >>> moved = Augmentation(shift=(0.5, 0.5))
-    >>> two_sample_accuracy(moved(drawn, seed=0), moved(real, seed=1))
 
     Reference:
         Lopez-Paz and Oquab, 2017: Revisiting classifier two-sample tests.
     """
-    # In whole levels of grey, as real images have them.
-    sets = [np.round(255 * flatten(each).reshape(-1, SIDE, SIDE)) for each in (images, real)]
+    sets = [flatten(each).reshape(-1, SIDE, SIDE) for each in (images, real)]
     count = len(sets[0])
     if len(sets[1]) != count or count < 8:
         raise ValueError(
             f"got {count} images and {len(sets[1])} real ones; expected equal numbers of at least 8"
         )
-    bounds = [3 * count // 4, 7 * count // 8]
+    bounds, rng = [3 * count // 4, 7 * count // 8], np.random.default_rng(0)
     parts = zip(*(np.split(each, bounds) for each in sets), strict=True)
-    (x, y), validation, test = (
-        (np.concatenate(part), np.repeat([0, 1], len(part[0]))) for part in parts
-    )
+    (x, y), *held_out = ((np.concatenate(part), np.repeat([0, 1], len(part[0]))) for part in parts)
+
+    def levels(images):  # whole levels of grey, as real images have them
+        images = images if augmentation is None else augmentation(images, rng)
+        return np.round(255 * images.reshape(-1, SIDE, SIDE))
+
+    size = min(BATCH, len(x))
+    per_epoch = len(x) // size
+
+    def batches():
+        while True:
+            for rows in rng.permutation(len(x))[: per_epoch * size].reshape(per_epoch, size):
+                yield levels(x[rows]), y[rows]
+
+    validation, test = ((levels(images), labels) for images, labels in held_out)
     keras.utils.set_random_seed(0)
-    network = _two_sample_network()
-    optimizer = make_optimizer("adam", STEPS, learning_rate=0.002)
+    network, epochs = _two_sample_network(), max(STEPS // per_epoch, 1)
+    optimizer = make_optimizer("adam", epochs * per_epoch, learning_rate=0.002)
     network.compile(optimizer, "binary_crossentropy", metrics=["accuracy"])
-    epochs = max(STEPS * BATCH // len(x), 1)
     best = keras.callbacks.EarlyStopping(patience=epochs, restore_best_weights=True)
-    data = {"validation_data": validation, "callbacks": [best]}
-    network.fit(x, y, batch_size=BATCH, epochs=epochs, verbose=0, **data)
+    given = {"validation_data": validation, "callbacks": [best], "verbose": 0}
+    network.fit(batches(), steps_per_epoch=per_epoch, epochs=epochs, shuffle=False, **given)
     accuracy = network.evaluate(*test, batch_size=1_000, verbose=0)[1]
     return {"accuracy": accuracy, "error": np.sqrt(accuracy * (1 - accuracy) / len(test[1]))}
 

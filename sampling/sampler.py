@@ -310,9 +310,12 @@ class NextImageSampler(keras.Model):
         """
         context, single = check_context(images, self.input_shape[1])
         rng = np.random.default_rng(seed)
-        path = self._solve(context, guidance, rng)
-        noise = rng.random((len(context), SIDE, SIDE), np.float32)  # the same for all
-        images = np.stack([self.decoder.predict_on_batch([codes, noise]) for codes in path], axis=1)
+        path = np.stack(self._solve(context, guidance, rng), axis=1)  # (n, 21, c)
+        noise = rng.random((len(context), SIDE, SIDE), np.float32)
+        noise = np.repeat(noise, path.shape[1], axis=0)  # the same after each step
+        codes = path.reshape(-1, self.codes)
+        images = self.decoder.predict([codes, noise], batch_size=1_000, verbose=0)
+        images = images.reshape(*path.shape[:2], SIDE, SIDE)
         return images[0] if single else images
 
     def _solve(self, context, guidance, rng):
