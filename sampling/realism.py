@@ -20,7 +20,7 @@ from data import SIDE, flatten, load_mnist
 from model import make_optimizer
 
 # Training steps of the network that tells images from real ones, and images in each.
-STEPS, BATCH = 1_000, 128
+STEPS, BATCH = 2_000, 128
 
 
 def frechet_distance(features: np.ndarray, real: np.ndarray) -> float:
