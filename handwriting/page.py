@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image, ImageOps
 from scipy import ndimage
+from skimage.filters import apply_hysteresis_threshold
 from skimage.measure import block_reduce
 from skimage.morphology import reconstruction, skeletonize
 
@@ -264,13 +265,16 @@ def _filled(grey: np.ndarray, window: int, cut: bool) -> np.ndarray:
     return reconstruction(marker, grey, "erosion")
 
 
-def _is_ink(ink: np.ndarray) -> np.ndarray:
-    """Which pixels are ink, compared with the strokes at their darkest."""
+def _is_ink(ink: np.ndarray, weakest: float = 1 / 3) -> np.ndarray:
+    """Which pixels are ink: half as strong as the strokes at their darkest, or connected with such
+    pixels and not below `weakest`. (Canny, 1986: hysteresis.)"""
     size = int(np.clip(min(ink.shape) // 16, 4, 24))
     darkest = block_reduce(ink, size, np.max)
     strength = np.median(darkest[darkest >= 0.5 * darkest.max()])
     noise = np.quantile(ink[ink <= 0.5 * strength], 0.75)
-    return (ink > strength / 3) & (strength > max(FAINTEST, 6 * noise))
+    if strength <= max(FAINTEST, 6 * noise):
+        return np.zeros(ink.shape, bool)
+    return apply_hysteresis_threshold(ink, weakest * strength, strength / 2)
 
 
 def _digits(page: np.ndarray) -> tuple[list[tuple], list[tuple]]:
@@ -278,13 +282,14 @@ def _digits(page: np.ndarray) -> tuple[list[tuple], list[tuple]]:
     is there, each with its box and why it is left out."""
     level, window = _level(page, widest=0.2)
     ink = _filled(level, window, cut=False) - level
-    labels, count = ndimage.label(_is_ink(ink), np.ones((3, 3)))
+    # Lower than for one digit: in places, thin strokes are faint, and their parts would be digits.
+    labels, count = ndimage.label(_is_ink(ink, weakest=1 / 4), np.ones((3, 3)))
     if count > 10 * MOST_DIGITS:
         raise ValueError(f"{count:,} strokes found: this is noise, or print, and no page of digits")
     places = ndimage.find_objects(labels)
     boxes = np.reshape([[r.start, c.start, r.stop, c.stop] for r, c in places], (-1, 4)).astype(int)
     sizes, areas = (boxes[:, 2:] - boxes[:, :2]).max(axis=1), np.bincount(labels.ravel())[1:]
-    long = sizes > max(ink.shape) / 2
+    long = sizes > 0.7 * max(ink.shape)
     left_out = [(box, "too long: a grid, or an edge") for box in boxes[long]]
     if long.all():
         return [], left_out

@@ -1,8 +1,8 @@
-"""Does it read pages? Drawn ones by kind, or those of a folder with `labels.csv` (file, digits).
+"""Does it read pages? Drawn ones by kind, or those of folders with `labels.csv` (file, digits).
 
 A column `label` in place of `digits` says that each picture has one digit.
 
-python -m studies.pages [--folder FOLDER]
+python -m studies.pages [--folder FOLDER ...]
 """
 
 import argparse
@@ -84,17 +84,17 @@ def run(kind: str, picture, text: str, model: keras.Model, read: Callable = read
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path)
-    options = parser.parse_args()
-    model = keras.saving.load_model(report.ROOT / "models" / "next_image.keras")
-    if options.folder:
-        labels = pd.read_csv(options.folder / "labels.csv", dtype=str)
+    parser.add_argument("--folder", type=Path, nargs="+")
+    folders = parser.parse_args().folder
+    model, runs = keras.saving.load_model(report.ROOT / "models" / "next_image.keras"), []
+    for folder in folders or []:
+        labels = pd.read_csv(folder / "labels.csv", dtype=str)
         single = "label" in labels
         read = (lambda picture: normalise(picture)[None]) if single else read_page
         texts = labels["label" if single else "digits"]
-        labelled = zip(options.folder / labels["file"], texts, strict=True)
-        runs = [run("strangers'", *page, model, read) for page in labelled]
-    else:
+        labelled = zip(folder / labels["file"], texts, strict=True)
+        runs += [run(folder.name, *page, model, read) for page in labelled]
+    if not folders:
         seeds, test = range(100, 130), load_mnist()[1]
         runs = [
             run(f"{ink}, {paper}", *drawn(*test, ink, paper, seed), model)
@@ -106,5 +106,5 @@ if __name__ == "__main__":
         "All found: as many boxes as digits. Lost or wrong: also those that are misread. Fours: "
         "ascending digits in a row; continued: those after which the next one is shown."
     )
-    name = "pages" if not options.folder else "pages_digits" if single else "pages_strangers"
+    name = "pages_strangers" if folders else "pages"
     report.save(name, runs.to_dict("records"), by, {"seconds": "{:.2f}"}, notes)
