@@ -100,6 +100,18 @@ def test_digits_written_in_one_stroke_are_parted_where_there_is_least_ink(digits
     assert len(found) == 9 and min(alike(found[6:], digits[[3, 1, 6]])) > 0.6
 
 
+def test_a_faint_place_parts_no_digit_a_smudge_is_none_and_one_may_fill_the_page(digits):
+    page = page_of(digits[[4, 1, 0]])
+    boxes = find_digits(page)
+    (_, left, _, right), smudge = boxes[2], np.hypot(*np.indices((60, 60)) - 30) < 20
+    faint = np.s_[:, (left + right) // 2 - 8 : (left + right) // 2 + 8]
+    page[faint] = 255 - 0.3 * (255 - page[faint])  # of the 0: both halves are as high
+    page[20:80, 30:90] -= (90 * smudge[..., None]).astype(np.uint8)
+    np.testing.assert_allclose(find_digits(page), boxes, atol=2)
+    top, left, bottom, right = boxes[0]
+    assert len(find_digits(page[top - 20 : bottom + 20, left - 20 : right + 20])) == 1
+
+
 def test_a_stroke_that_is_thinner_than_others_is_seen_too():
     seven = np.zeros((200, 140), bool)
     seven[20:22, 20:110] = seven[20:180, 100:130] = True
