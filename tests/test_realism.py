@@ -49,6 +49,20 @@ def test_a_network_tells_images_from_real_ones_but_not_real_from_real(mnist, mon
     assert realism.two_sample_accuracy(first[:, ::-1], second)["accuracy"] > 0.75
 
 
+def test_both_sets_are_changed_anew_for_each_batch(monkeypatch):
+    monkeypatch.setattr(realism, "STEPS", 4)
+    images, changed = np.random.default_rng(0).random((8, 28, 28)), []
+
+    def blank(given, rng):
+        changed.append((len(given), rng.random()))
+        return np.zeros_like(given)
+
+    found = realism.two_sample_accuracy(images, images / 2, blank)
+    assert found["accuracy"] == 0.5  # nothing is left to tell them apart by
+    sizes, noise = zip(*changed, strict=True)  # validation, test, and at least four batches
+    assert sizes[:6] == (2, 2, 12, 12, 12, 12) and len(set(noise)) == len(noise)
+
+
 def test_nearest_training_images(mnist):
     near = mnist[0][0][:700] / np.float32(255)
     near[699, 0, 0] += 0.25
