@@ -296,9 +296,10 @@ def _digits(page: np.ndarray) -> tuple[list[tuple], list[tuple]]:
     labels[np.append(False, long)[labels]] = 0
     areas[long] = 0
     # The size of digits is that of the stroke with the middle pixel of ink: specks hardly count.
-    order = np.argsort(sizes)
+    heights = boxes[:, 2] - boxes[:, 0]
+    order = np.argsort(heights)
     total = np.cumsum(areas[order])
-    size = float(sizes[order][np.searchsorted(total, total[-1] / 2)])
+    size = float(heights[order][np.searchsorted(total, total[-1] / 2)])
     found = []
     for box, parts in _joined(labels, boxes, size):
         top, left, bottom, right = box
@@ -308,12 +309,32 @@ def _digits(page: np.ndarray) -> tuple[list[tuple], list[tuple]]:
             found += _parted(box, np.where(own, ink[top:bottom, left:right], 0), size)
         elif height > 0.1:  # lower ones are specks
             left_out.append((box, "too low for a digit"))
+    found += _at_border(_filled(level, window, cut=True) - level, labels > 0, found)
     widths = [_width(ink > 0) for _, ink in found]
     kept = np.array(widths) <= THICKEST * np.median(widths or [0])
     left_out += [(found[at][0], "too thick") for at in np.flatnonzero(~kept)]
     found = [found[at] for at in np.flatnonzero(kept)]
     order = _reading_order(np.reshape([box for box, _ in found], (-1, 4)), size)
     return [found[at] for at in order], left_out
+
+
+def _at_border(ink: np.ndarray, known: np.ndarray, found: list[tuple]) -> list[tuple]:
+    """What else is ink if it may touch the border, does so, and looks like the digits found: as
+    high, long, dark and thick. A rule, a shadow or the table below the page does not."""
+
+    def looks(ink: np.ndarray) -> tuple[float, ...]:
+        return len(ink), max(ink.shape), ink[ink > 0].mean(), _width(ink > 0)
+
+    usual = np.median([looks(ink) for _, ink in found] or [[np.inf] * 4], axis=0)
+    labels, _ = ndimage.label(_is_ink(ink, weakest=1 / 4) & ~known, np.ones((3, 3)))
+    more = []
+    for number, place in enumerate(ndimage.find_objects(labels), start=1):
+        (top, bottom), (left, right) = ((each.start, each.stop) for each in place)
+        own = np.where(labels[place] == number, ink[place], 0)
+        touches = not (top and left) or bottom == len(ink) or right == len(ink[0])
+        if touches and np.abs(np.log(looks(own) / usual)).max() < np.log(1.4):
+            more.append((np.array([top, left, bottom, right]), own))
+    return more
 
 
 def _joined(labels: np.ndarray, boxes: np.ndarray, size: float) -> list[tuple]:
@@ -341,16 +362,23 @@ def _joined(labels: np.ndarray, boxes: np.ndarray, size: float) -> list[tuple]:
 
 
 def _parted(box: np.ndarray, ink: np.ndarray, size: float) -> list[tuple]:
-    """Cuts what is wider than a digit, of longer strokes than one has, where there is least ink."""
+    """Cuts what is wider than a digit, of longer strokes than one has, where there is least ink:
+    into as many parts as there may be, if each cut goes through one stroke only."""
     width = ink.shape[1]
     if width < size or skeletonize(ink > 0).sum() < LONGEST_STROKE * size:
         return [(box, ink)]
-    count = round(2 * width / size)  # digits that somebody joins are half as wide as high
-    cuts = [0]
-    for each in np.arange(1, count) * width / count:
-        near = np.arange(int(each - 0.3 * width / count), int(each + 0.3 * width / count) + 1)
-        cuts.append(near[np.argmin((ink[:, near] > 0).sum(axis=0))])
-    parts = itertools.pairwise([*cuts, width])
+    columns = np.pad(ink > 0, ((1, 0), (0, 0)))
+    for count in range(round(2 * width / size), 1, -1):  # digits are half as wide as high, or wider
+        cuts = []
+        for each in np.arange(1, count) * width / count:
+            near = np.arange(int(each - 0.3 * width / count), int(each + 0.3 * width / count) + 1)
+            cuts.append(near[np.argmin(columns[:, near].sum(axis=0))])
+        strokes = (columns[1:, cuts] > columns[:-1, cuts]).sum(axis=0)
+        if strokes.max() <= 1:
+            break
+    else:
+        cuts = []
+    parts = itertools.pairwise([0, *cuts, width])
     return [(np.add(box, (0, left, 0, right - width)), ink[:, left:right]) for left, right in parts]
 
 

@@ -91,13 +91,25 @@ def test_a_row_of_mnists_images_is_a_page(digits):
     assert min(alike(read_page(np.hstack(row), count=4), row)) > 0.75
 
 
-def test_digits_written_in_one_stroke_are_parted_where_there_is_least_ink(digits):
-    page = page_of(digits[[5, 9, 4, 2, 0, 7]])
-    three = np.hstack([image[:, image.max(axis=0) > 100] for image in digits[[3, 1, 6]]])
-    three[18, 4:-4] = 255
-    three = np.stack([larger(255 - np.pad(three, ((11, 11), (9, 9))), 4)] * 3, axis=-1)
-    found = read_page(np.hstack([page, three]))
-    assert len(found) == 9 and min(alike(found[6:], digits[[3, 1, 6]])) > 0.6
+@pytest.mark.parametrize(("joined", "wide"), [([3, 1, 6], 1), ([8, 6], 2), ([3, 5, 6], 2)])
+@pytest.mark.parametrize("others", [[], [5, 9, 4, 2, 0, 7]])
+def test_digits_written_in_one_stroke_are_parted(joined, wide, others, digits):
+    parts = [image[:, image.max(axis=0) > 100].repeat(wide, axis=1) for image in digits[joined]]
+    row = np.hstack([np.pad(part, ((11, 11), (0, 2 * wide - 2))) for part in parts])
+    for joint in np.cumsum([part.shape[1] + 2 * wide - 2 for part in parts])[:-1]:
+        row[29, joint - 6 : joint + 4] = 255
+    row = np.stack([larger(255 - np.pad(row, ((0, 0), (30, 30))), 4)] * 3, axis=-1)
+    found = read_page(np.hstack([page_of(digits[others]), row]) if others else row)
+    assert len(found) == len(others) + len(joined)
+    assert min(alike(found[len(others) :], digits[joined])) > 0.6 / wide
+
+
+def test_a_digit_may_touch_the_border_where_rules_and_shadows_are_none(digits):
+    page = page_of(digits[[4, 1, 8]])
+    boxes = find_digits(page)
+    page[190:193, 40:] = page[:, :8] = page[-30:, :90] = 60
+    page = page[:, : boxes[-1][3] - 3]
+    np.testing.assert_allclose(find_digits(page), boxes, atol=4)
 
 
 def test_a_faint_place_parts_no_digit_a_smudge_is_none_and_one_may_fill_the_page(digits):
