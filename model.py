@@ -66,7 +66,7 @@ def make_optimizer(
         steps = check_count(steps, "steps")
     peak = peaks[name] if learning_rate is None else learning_rate
     if not isinstance(peak, int | float | np.number) or not 0 < peak < np.inf:
-        raise ValueError(f"learning_rate is {peak}; expected a positive number")
+        raise ValueError(f"learning_rate is {peak!r}; expected a positive number")
     rate = keras.optimizers.schedules.CosineDecay(float(peak), steps) if steps else float(peak)
     if name == "sgd":
         return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, clipnorm=1.0)

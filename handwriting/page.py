@@ -1,8 +1,8 @@
 """From paper to images: the digits of a photo, scan or screenshot, each in MNIST's form.
 
-Ink is what differs from the paper and is not connected with the page's border. Connected ink is a
-stroke, strokes that are close to each other are a digit, and each digit is scaled and centred as
-the makers of MNIST did with theirs.
+Ink is what differs from the paper and is not connected with the page's border, unless it looks
+like the other digits. Connected ink is a stroke, strokes that are close to each other are a digit,
+and each digit is scaled and centred as the makers of MNIST did with theirs.
 """
 
 import io
@@ -167,8 +167,9 @@ def read_page(picture: Picture, count: int | None = None) -> np.ndarray:
     """Reads all digits of a photo, scan or screenshot, line by line.
 
     The digits may be of any colour, dark on light or light on dark, on paper
-    with lines, squares or shadows on it. Of digits that touch each other,
-    only long rows are parted. Dots of a dithered page are read as strokes.
+    with lines, squares or shadows on it. Digits that touch each other are
+    parted where one stroke joins them. Dots of a dithered page are read as
+    strokes.
 
     Args:
         picture: A page, as for `load_picture`.

@@ -3,7 +3,7 @@
 Each is trained on the same number of sequences of two kinds: corrupted as in main.ipynb, and
 augmented as well. For each kind it has the learning rate that is best on validation writers.
 
-python -m studies.architectures   # two hours or more; called again, it goes on
+python -m studies.architectures   # two hours or more
 
 Each run has one core, on TensorFlow if the network convolves images, else on JAX: on CPUs, what is
 faster for it.
@@ -11,7 +11,6 @@ faster for it.
 
 import functools
 import itertools
-import json
 import time
 
 import keras
@@ -59,14 +58,16 @@ def fitted(name: str, kind: str, rate: float, steps: int, seed: int) -> keras.Mo
     return model
 
 
-def trial(name: str, kind: str, rate: float) -> float:
+def trial(setting: tuple) -> float:
     """The error on validation writers after a short run, for the choice of the learning rate."""
+    name, kind, rate = setting
     model = fitted(name, kind, rate, TRIAL_STEPS, seed=100)
     return evaluate(model, sequences("validation", **KINDS[kind]), 2_000)["mse"]
 
 
-def run(name: str, kind: str, rate: float, seed: int) -> dict:
+def run(setting: tuple) -> dict:
     """Trains a network, in seconds of one core, and measures it on test images."""
+    name, kind, rate, seed = setting
     start = time.process_time()
     model, test = fitted(name, kind, rate, STEPS, seed), sequences("test")
     seconds = time.process_time() - start
@@ -78,23 +79,12 @@ def run(name: str, kind: str, rate: float, seed: int) -> dict:
     return dict(zip(FORMS, measured, strict=True))
 
 
-def once(work: tuple) -> float | dict:
-    """What a function says of a setting; kept in a file, so that it is measured once."""
-    function, *setting = work
-    path = report.ROOT / "runs" / "architectures" / f"{function.__name__} {setting}.json"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(function(*setting)))
-    return json.loads(path.read_text())
-
-
 def on_their_backends(function, settings: list[tuple]) -> dict:
     """What a function says of each setting, whose first part is a network's name."""
     found, backends = {}, {True: "tensorflow", False: "jax"}
     for convolves, backend in backends.items():
         own = [setting for setting in settings if (setting[0] in CONVOLVE_IMAGES) == convolves]
-        works = [(function, *setting) for setting in own]
-        done = report.in_processes(once, works, len(report.CORES), KERAS_BACKEND=backend)
+        done = report.in_processes(function, own, len(report.CORES), KERAS_BACKEND=backend)
         found |= dict(zip(own, done, strict=True))
     return found
 

@@ -178,7 +178,9 @@ def release_model(path: Path) -> None:
     model = rounded(train(), bits)
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder, path.name))
-        compress(Path(folder, path.name), path)
+        written = path.with_name("unfinished.keras")
+        compress(Path(folder, path.name), written)
+        os.replace(written, path)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -24,6 +24,7 @@ CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(o
 def in_processes(work: Callable, settings: Sequence, at_once=1, **environment: str) -> list:
     """Calls a function with each setting, in so many other processes, with these variables. Of
     several processes at once, each has one core (on Linux)."""
+    at_once = min(at_once, len(CORES))
     context = multiprocessing.get_context("spawn")
     cores = context.Queue()
     for core in CORES:
@@ -83,18 +84,20 @@ def machine() -> dict:
 
 def save(name: str, runs: list[dict], by: Sequence[str], forms: dict, notes: str) -> None:
     """Prints and saves in `results/` a table of runs: what some columns name, and medians and
-    ranges of others, in these forms."""
+    ranges of others, in these forms, or what a function makes of all values, such as `sum`."""
     groups = {}
     for run in runs:
         groups.setdefault(tuple(run[column] for column in by), []).append(run)
-    rows = [
-        dict(zip(by, names, strict=True))
-        | {column: spread([run[column] for run in group], form) for column, form in forms.items()}
-        for names, group in groups.items()
-    ]
+    rows = []
+    for names, group in groups.items():
+        row = dict(zip(by, names, strict=True))
+        for column, form in forms.items():
+            values = [run[column] for run in group]
+            row[column] = form(values) if callable(form) else spread(values, form)
+        rows.append(row)
     about = machine()
     script = name.partition("_")[0]  # plateau.py also saves plateau_causes
-    options = [argument for argument in sys.argv[1:] if argument.startswith("--")]
+    options = [Path(argument).name for argument in sys.argv[1:]]
     command = " ".join([f"KERAS_BACKEND={about['backend']} python -m studies.{script}", *options])
     origin = f"`{command}` on " + ", ".join(f"{key} {value}" for key, value in about.items())
     lines = [rows[0], ["---"] * len(rows[0]), *(row.values() for row in rows)]
