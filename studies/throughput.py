@@ -19,6 +19,7 @@ from data import load_mnist
 from model import NextImagePredictor, make_optimizer, summed_squared_error
 from preprocessing import DigitSequences
 from studies import report
+from studies.networks import predictor
 from studies.plateau import Watch
 
 CHUNK = 10_240  # sequences from one look at the answers to the next
@@ -37,9 +38,7 @@ def fit(model: keras.Model, watch: Watch, batch: int, *data, **more) -> None:
 
 def plain(train: DigitSequences, watch: Watch, batch: int = 256, stream=False, jit="auto") -> None:
     layers = keras.layers
-    hidden = layers.LSTM(128, return_sequences=True), layers.LSTM(128)
-    answer = layers.Dense(784, "sigmoid"), layers.Reshape((28, 28))
-    model = keras.Sequential([keras.Input((4, 784)), *hidden, *answer])
+    model = predictor(4, layers.LSTM(128, return_sequences=True), layers.LSTM(128))
     model.compile("adam", "mse", jit_compile=jit)
     if stream:
         fit(model, watch, batch, train.batches(batch), shuffle=False)
