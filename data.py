@@ -136,7 +136,7 @@ def check_count(value: int, name: str, most: int | None = None) -> int:
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or value < 1 or (most and value > most):
         expected = f"from 1 to {most:,}" if most else "of at least 1"
-        raise ValueError(f"{name} is {value!r}; expected an integer {expected}")
+        raise ValueError(f"{name} is {value!r:.60}; expected an integer {expected}")
     return int(value)
 
 

@@ -190,12 +190,14 @@ def read_page(picture: Picture, count: int | None = None) -> np.ndarray:
         check_count(count, "count", MOST_DIGITS)
     digits, _ = _search(picture)
     if not digits or count not in (None, len(digits)):
-        found = f"{len(digits) or 'no'} digits found"
-        expected = "" if count is None else f" where {count} digits were expected"
-        shown = "plot_page(page, find_digits(page), find_left_out(page)) shows them"
+        found = f"digits found: {len(digits) or 'none'}"
+        expected = "" if count is None else f", expected: {count}"
         boxes = ", ".join(str(box.tolist()) for box, _ in digits[:20])
         hint = f"the first are at {boxes} (top, left, bottom, right)" if digits else TRY
-        raise ValueError(f"{found}{expected}; {shown}; {hint}")
+        raise ValueError(
+            f"{found}{expected}; {hint}; one that fills its picture is for `normalise`; to see the "
+            "page: plot_page(load_picture(page), find_digits(page), find_left_out(page))"
+        )
     if len(digits) > MOST_DIGITS:
         raise ValueError(f"{len(digits)} digits found; at most {MOST_DIGITS:,} are read")
     return np.stack([in_mnist_form(ink) for _, ink in digits])
@@ -379,8 +381,11 @@ def _parted(box: np.ndarray, ink: np.ndarray, size: float) -> list[tuple]:
             break
     else:
         cuts = []
-    parts = itertools.pairwise([0, *cuts, width])
-    return [(np.add(box, (0, left, 0, right - width)), ink[:, left:right]) for left, right in parts]
+    return [
+        (np.add(box, (0, left, 0, right - width)), ink[:, left:right])
+        for left, right in itertools.pairwise([0, *cuts, width])
+        if ink[:, left:right].any()
+    ]
 
 
 def _reading_order(boxes: np.ndarray, size: float) -> np.ndarray:

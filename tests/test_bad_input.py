@@ -126,7 +126,7 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: Augmentation(shift=(1, 1, 1)), "shift is (1, 1, 1); expected a range (low, high)"),
         (lambda: Augmentation(shift=4), "shift is 4; expected a range (low, high)"),
         # handwriting
-        (lambda: read_page(WHITE), "no digits found"),
+        (lambda: read_page(WHITE), "digits found: none; try more light"),
         (lambda: find_digits(NOISE), " strokes found: this is noise, or print, and no page of dig"),
         (lambda: plot_page(WHITE, np.zeros((0, 4))), "uint8 (99, 99), and boxes (0, 4); expected"),
         (lambda: plot_sequence(CONTEXT, CONTEXT[0], [1, 2]), "got 2 digits and 1 targets; expect"),

@@ -91,6 +91,10 @@ def test_a_row_of_mnists_images_is_a_page(digits):
     assert min(alike(read_page(np.hstack(row), count=4), row)) > 0.75
 
 
+def test_noise_is_searched_without_a_warning():
+    find_digits(np.random.default_rng(2).integers(255, size=(300, 400, 3), dtype=np.uint8))
+
+
 @pytest.mark.parametrize(("joined", "wide"), [([3, 1, 6], 1), ([8, 6], 2), ([3, 5, 6], 2)])
 @pytest.mark.parametrize("others", [[], [5, 9, 4, 2, 0, 7]])
 def test_digits_written_in_one_stroke_are_parted(joined, wide, others, digits):
@@ -201,6 +205,6 @@ def test_what_is_no_digit_is_left_out_with_a_reason(digits):
     np.testing.assert_allclose(find_digits(page), boxes, atol=1)
     reasons = {reason for _, reason in find_left_out(page)}
     assert reasons == {"too low for a digit", "too long: a grid, or an edge"}
-    with pytest.raises(ValueError, match="3 digits found where 4 digits were expected") as error:
+    with pytest.raises(ValueError, match="digits found: 3, expected: 4; the first are at") as error:
         read_page(page, count=4)
     assert str(find_digits(page)[0].tolist()) in str(error.value)
