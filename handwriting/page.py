@@ -312,7 +312,7 @@ def _digits(page: np.ndarray) -> tuple[list[tuple], list[tuple]]:
             found += _parted(box, np.where(own, ink[top:bottom, left:right], 0), size)
         elif height > 0.1:  # lower ones are specks
             left_out.append((box, "too low for a digit"))
-    found += _at_border(_filled(level, window, cut=True) - level, labels > 0, found)
+    found += _at_border(-level, labels > 0, found)
     widths = [_width(ink > 0) for _, ink in found]
     kept = np.array(widths) <= THICKEST * np.median(widths or [0])
     left_out += [(found[at][0], "too thick") for at in np.flatnonzero(~kept)]
