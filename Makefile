@@ -11,7 +11,7 @@ define INSTALL
 endef
 
 # Without these, glibc (Linux) gives memory back to the system after each step of TensorFlow, and
-# training is little more than half as fast: see "Speed of training" in studies/README.md.
+# training is slower: see "Speed of training" in studies/README.md.
 lab notebook test test-all release: export MALLOC_TOP_PAD_ = 67108864
 lab notebook test test-all release: export MALLOC_MMAP_THRESHOLD_ = 1073741824
 

@@ -50,10 +50,11 @@ def test_a_watch_stops_when_enough_is_right(test):
 def test_a_table_has_medians_and_ranges_and_is_saved_with_its_machine(tmp_path, monkeypatch):
     seconds = {"a": (1, 2, 6), "b": (1.01, 1.02, 1.03), "c": (7, None, 8), "d": [float("inf")] * 3}
     turns = [(way, seconds[way][turn]) for turn in range(3) for way in seconds]
-    runs = [{"way": way, "batch": 32, "seconds": measured} for way, measured in turns]
+    runs = [{"way": way, "batch": 32, "seconds": measured, "runs": 1} for way, measured in turns]
     monkeypatch.setattr(report, "RESULTS", tmp_path)
-    report.save("speed", runs, ["way", "batch"], {"seconds": "{:.1f}"}, "Notes.")
-    head = "| way | batch | seconds |\n| --- | --- | --- |\n| a | 32 | 2.0 (1.0 to 6.0) |\n"
+    report.save("speed", runs, ["way"], {"batch": max, "seconds": "{:.1f}", "runs": sum}, "Notes.")
+    head = "| way | batch | seconds | runs |\n" + 4 * "| --- " + "|\n"
+    head += "| a | 32 | 2.0 (1.0 to 6.0) | 3 |\n"
     assert (tmp_path / "speed.md").read_text().startswith(head)
     saved = json.loads((tmp_path / "speed.json").read_text())
     said = ["2.0 (1.0 to 6.0)", "1.0", "8.0 (7.0 to never)", "never"]
