@@ -1,5 +1,6 @@
-"""The digits: MNIST's images and labels, and who wrote them, read from shipped files."""
+"""The digits: MNIST's images and labels, read from the shipped file and checked."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import ArrayLike
 SIDE = 28  # images are SIDE x SIDE pixels
 PIXELS = SIDE * SIDE
 SHIPPED = Path(__file__).parent / "datasets" / "mnist.npz"
+SHIPPED_SHA256 = "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"
 
 Split = tuple[np.ndarray, np.ndarray]
 
@@ -19,6 +21,9 @@ def load_mnist() -> tuple[Split, Split]:
         `(x_train, y_train), (x_test, y_test)`: images `uint8 (n, 28, 28)`,
         0 black and 255 white, and labels `uint8 (n,)`, 0 to 9.
 
+    Raises:
+        ValueError: The shipped file has been changed.
+
     Example:
 
     >>> (x_train, y_train), (x_test, y_test) = load_mnist()
@@ -29,6 +34,9 @@ def load_mnist() -> tuple[Split, Split]:
         LeCun, Bottou, Bengio and Haffner, 1998: Gradient-based learning
         applied to document recognition.
     """
+    found = hashlib.sha256(SHIPPED.read_bytes()).hexdigest()
+    if found != SHIPPED_SHA256:
+        raise ValueError(f"{SHIPPED}: SHA-256 is {found}, expected {SHIPPED_SHA256}")
     with np.load(SHIPPED) as arrays:
         return (arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"])
 

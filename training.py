@@ -9,7 +9,7 @@ import functools
 import os
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import keras
@@ -140,6 +140,8 @@ def resumable_fit(
             f"steps_per_epoch is {steps_per_epoch}; expected a multiple of the model's "
             f"steps_per_execution, {model.steps_per_execution}"
         )
+    if isinstance(kwargs.get("validation_data"), Iterator) and not kwargs.get("validation_steps"):
+        raise ValueError("validation_data is a stream; expected validation_steps, or it never ends")
     length = sequences.windows.shape[1] - 1
     check_length(model, length)
     if not model.built:  # a subclass of `keras.Model` has no weights until it is called
@@ -173,7 +175,8 @@ def epochs_done(folder: str | os.PathLike) -> int:
         The number of whole epochs.
 
     Raises:
-        ValueError: It has a `model.keras` that `resumable_fit` did not save.
+        ValueError: It is a file, or has a `model.keras` that `resumable_fit`
+            did not save.
 
     Example:
 
@@ -186,9 +189,13 @@ def epochs_done(folder: str | os.PathLike) -> int:
 def _saved(folder: str | os.PathLike) -> list[int]:
     """Epochs done and, if there are any, batches in each, and sequences in a batch."""
     path = Path(folder) / "model.keras"
+    if Path(folder).is_file():
+        raise ValueError(f"{folder} is a file; expected the folder of a run")
     if not path.exists():
         return [0]
     try:
+        if not path.is_file():  # a pipe would wait
+            raise ValueError
         with zipfile.ZipFile(path) as archive:
             archive.getinfo("model.weights.h5")
             done, steps, size = archive.comment.split()

@@ -190,8 +190,8 @@ def read_page(picture: Picture, count: int | None = None) -> np.ndarray:
         check_count(count, "count", MOST_DIGITS)
     digits, _ = _search(picture)
     if not digits or count not in (None, len(digits)):
-        found = f"digits found: {len(digits) or 'none'}"
-        expected = "" if count is None else f", expected: {count}"
+        found = f"{len(digits) or 'no'} digits found"
+        expected = "" if count is None else f" where {count} digits were expected"
         boxes = ", ".join(str(box.tolist()) for box, _ in digits[:20])
         hint = f"the first are at {boxes} (top, left, bottom, right)" if digits else TRY
         raise ValueError(

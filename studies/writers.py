@@ -8,7 +8,15 @@ from scipy.linalg import eigh
 from scipy.stats import multivariate_normal
 
 from augmentation import AUGMENTATION, Augmentation
-from data import PIXELS, SIDE, flatten, load_mnist, load_writers, validation_images
+from data import (
+    PIXELS,
+    SIDE,
+    check_count,
+    flatten,
+    load_mnist,
+    load_writers,
+    validation_images,
+)
 from model import adapt, make_optimizer, summed_squared_error
 from preprocessing import DigitSequences, digit_windows
 
@@ -46,9 +54,15 @@ class LinearModel:
     """
 
     def __init__(self, images, labels, writers, components: int = 16):
+        labels, writers = np.asarray(labels), np.asarray(writers)
+        if not len(images) == len(labels) == len(writers) or set(labels) != set(range(10)):
+            raise ValueError("expected as many images, labels of all ten digits, and writers")
+        components = check_count(components, "components", 100)
         self.means = np.empty((10, PIXELS), np.float32)
         self.axes = np.empty((10, PIXELS, components), np.float32)
         people, who = np.unique(writers, return_inverse=True)
+        if not 1 < len(people) < len(images):
+            raise ValueError("expected several writers, with several images each")
         own = np.zeros((len(people), 10, components))  # each writer's mean of each digit
         known = np.zeros((len(people), 10))
         self.chance, always = np.empty((2, 10, components, components))
@@ -76,8 +90,8 @@ class LinearModel:
         self.shared = matrix.reshape(10, components, 10, components).transpose(0, 2, 1, 3)
 
     def predict(self, context: np.ndarray, digits: np.ndarray) -> np.ndarray:
-        """The next images `(n, 28, 28)`, given contexts `(n, t, 784)` and all digits `(n, t + 1)`,
-        the target's last: it is told what a network has to read."""
+        """The next images `(n, 28, 28)`, given contexts `(n, t, 784)`, with t at most 100, and all
+        digits `(n, t + 1)`, the target's last: it is told what a network has to read."""
         answers = np.empty((len(context), PIXELS), np.float32)
         for rows, target, scores, weights, _ in self._windows(context, digits):
             answers[rows] = self.means[target] + scores @ weights @ self.axes[target].T
@@ -101,6 +115,13 @@ class LinearModel:
     def _windows(self, context: np.ndarray, digits: np.ndarray):
         """For each window of digits: its rows, its target, their scores `(n, t c)`, the weights of
         the best linear prediction `(t c, c)`, and the covariance that it explains `(c, c)`."""
+        digits = np.asarray(digits)
+        fits = digits.shape == (len(context), context.shape[1] + 1) and context.shape[1] <= 100
+        if not fits or not np.isin(digits, range(10)).all():
+            raise ValueError(
+                f"contexts have shape {context.shape} and digits {digits.shape}; "
+                "expected (n, t, 784), with t at most 100, and digits from 0 to 9 (n, t + 1)"
+            )
         for window in np.unique(digits, axis=0):
             rows, (*seen, target) = (digits == window).all(axis=1), window
             centred = (flatten(context[rows]) - self.means[seen]).swapaxes(0, 1)  # (t, n, 784)
@@ -117,6 +138,8 @@ class LinearModel:
 def by_strangers(digits: np.ndarray, images: np.ndarray) -> np.ndarray:
     """For each image, the one of that digit before it, nearly always by somebody else; itself, if
     its digit occurs once."""
+    if len(digits) != len(images):
+        raise ValueError(f"got {len(digits)} digits for {len(images)} images")
     others = np.empty_like(images)
     for digit in np.unique(digits):
         rows = np.flatnonzero(digits == digit)
@@ -141,6 +164,7 @@ def train_verifier(sequences: DigitSequences, steps: int = 1_500) -> keras.Model
         Bromley et al., 1993: Signature verification using a Siamese time
         delay neural network.
     """
+    check_count(steps, "steps")
     if not sequences.paired:
         raise ValueError("images of a sequence are by strangers; expected sequences with a pairing")
     keras.utils.set_random_seed(0)
@@ -224,6 +248,7 @@ def train_on_writers(
     Returns:
         The predictor.
     """
+    check_count(steps, "steps")
     windows = digit_windows(20, wrap=True)
     sequences = DigitSequences(images, labels, windows, pairing=writers, seed=seed)
     keras.utils.set_random_seed(seed)

@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import os
 import re
 from functools import partial
 from pathlib import Path
@@ -64,6 +65,7 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
             for n in (0, -1, 2.5, 1.0, np.nan, None, "3", True)
         ],
         # preprocessing
+        (lambda: digit_windows(0, wrap=True), "length is 0; expected an integer"),
         (lambda: digit_windows(10), "length is 10; expected an integer from 1 to 9"),
         (lambda: digit_windows(10**9, wrap=True), "expected an integer from 1 to 1,000"),
         (lambda: follow_windows(digit_windows(), 0), "steps is 0; expected an integer"),
@@ -90,6 +92,7 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: sequences().with_windows([[9, 10]]), "no image of [10]"),
         (lambda: sequences(np.zeros((0, 5), int)), "windows must hold digits"),
         (lambda: sequences(pairing=LABELS[:2]), "pairing is uint8 (2,); expected integers (120,)"),
+        (lambda: sequences(pairing=POINTS), "pairing is float64 (120, 3); expected integers (120"),
         (lambda: sequences(pairing=POINTS[:, 0]), "pairing is float64 (120,); expected integers"),
         (lambda: sequences(pairing=LABELS), "nobody has images for [0, 1, 2, 3, 4]"),
         (lambda: sequences([[0] * 13], pairing=LABELS * 0), "nobody has images for [0, 0, 0"),
@@ -126,7 +129,7 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: Augmentation(shift=(1, 1, 1)), "shift is (1, 1, 1); expected a range (low, high)"),
         (lambda: Augmentation(shift=4), "shift is 4; expected a range (low, high)"),
         # handwriting
-        (lambda: read_page(WHITE), "digits found: none; try more light"),
+        (lambda: read_page(WHITE), "no digits found; try more light"),
         (lambda: find_digits(NOISE), " strokes found: this is noise, or print, and no page of dig"),
         (lambda: plot_page(WHITE, np.zeros((0, 4))), "uint8 (99, 99), and boxes (0, 4); expected"),
         (lambda: plot_sequence(CONTEXT, CONTEXT[0], [1, 2]), "got 2 digits and 1 targets; expect"),
@@ -140,6 +143,7 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: plot_grid(CONTEXT[None], real=[-1]), "real is [-1]; expected numbers of rows, 0"),
         (lambda: plot_chain(CONTEXT, CONTEXT, columns=0), "columns is 0; expected an integer"),
         (lambda: plot_chain(CONTEXT, MANY), " inches: too many images for one figure"),
+        (lambda: animate_chain(CONTEXT, MANY, "a.gif"), "got 10,003 images; expected at most 100"),
         (lambda: animate_chain(MANY[:97], CONTEXT, "a.gif"), "got 101 images; expected at most 1"),
         (lambda: animate_chain(CONTEXT, CONTEXT, "a.gif", seconds=700), "seconds is 700; expected"),
         (lambda: animate_chain(CONTEXT, CONTEXT, "a.jpg"), "a.jpg: expected a .gif file"),
@@ -158,7 +162,10 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: in_mnist_form(np.full((9, 9), np.nan)), "expected (h, w) of finite numbers"),
         (lambda: load_picture(np.zeros((0, 5))), "the picture has shape (0, 5)"),
         (lambda: load_picture(np.zeros((5, 5, 5))), "the picture has shape (5, 5, 5)"),
+        (lambda: load_picture(np.full((5, 5), "a")), "images are <U1; expected integers in [0, 2"),
+        (lambda: load_picture(np.full((5, 5), np.nan)), "images range from nan to nan"),
         (lambda: load_picture(np.full((5, 5), 2.0)), "images range from 2.0 to 2.0; expected valu"),
+        (lambda: load_picture(np.full((5, 5), -1)), "images range from -1 to -1"),
         (
             lambda: load_picture(Image.fromarray(np.full((5, 5), -1, np.int32))),
             "images range from -1.0",
@@ -168,10 +175,12 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: load_picture(Image.open(HALF)), "not a picture that can be read: image file is t"),
         (lambda: load_picture(b"no picture"), "the file: not a picture that can be read"),
         (lambda: load_picture(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"), "not a pict"),
+        (lambda: DrawingPad(count=0), "count is 0; expected an integer"),
         (lambda: DrawingPad(2, [[DOT]]), "strokes are those of 1 boxes; expected 2"),
         (lambda: DrawingPad(1, []), "there are 0 boxes; expected 1 to 100"),
         (lambda: DrawingPad(1, [[DOT] * 10_001]), "10,001 strokes; expected at most 10,000"),
         (lambda: DrawingPad(10**6), "count is 1000000; expected an integer from 1 to 100"),
+        (lambda: DrawingPad(1, 5), "strokes are 5; expected a list of strokes for each box"),
         (lambda: DrawingPad(1, [[[[10**400, 0, 0.1]]]]), "expected at most 10,000 points [x, y, w"),
         (lambda: DrawingPad(strokes=5), "strokes are 5; expected a list of strokes for each box"),
         (lambda: setattr(DrawingPad(), "strokes", None), "strokes are None; expected a list of"),
@@ -226,6 +235,12 @@ def find(k, content):
     k.epochs_done(".")
 
 
+def predicted(k, digits):
+    images = np.random.default_rng(0).integers(256, size=IMAGES.shape, dtype=np.uint8)
+    linear = k.LinearModel(images, LABELS, np.arange(120) // 40, components=2)
+    return linear.predict(CONTEXT.reshape(1, 4, 784), digits)
+
+
 UP, BLANK, TWICE = sequences(), CONTEXT[0], np.tile(IMAGES, (2, 1, 1))
 SHORT = UP.with_windows([[1, 2]])
 ONCE = {"epochs": 1, "steps_per_epoch": 1}
@@ -236,8 +251,11 @@ FIRST = "call fit_codes(inputs, targets) first"
     ("ask", "fault"),
     [
         # model and classifier
+        (lambda k: k.NextImagePredictor(0), "length is 0; expected an integer"),
         (lambda k: k.NextImagePredictor(10**5), "100000; expected an integer from 1 to 100"),
         (lambda k: k.NextImagePredictor(units=(9,)), "units are (9,); expected two widths"),
+        (lambda k: k.NextImagePredictor(units=9), "units are 9; expected two widths"),
+        (lambda k: k.NextImagePredictor(units=(4, 0)), "a width in units is 0; expected an int"),
         (lambda k: k.NextImagePredictor(units=(10**6, 4)), "an integer from 1 to 2,048"),
         (lambda k: k.make_optimizer("adamax"), "is 'adamax'; expected one of 'sgd', 'rmsprop', 'a"),
         (lambda k: k.make_optimizer(["adam"]), "optimizer is ['adam']; expected one of"),
@@ -248,17 +266,21 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.adapt_end(k.Dense(783, "sigmoid")), "expected Dense(784, activation='sigmoid"),
         (lambda k: k.adapt_end(k.Dense(784, "sigmoid", use_bias=False)), "the last layer is <Den"),
         (lambda k: k.adapt_end(k.Dense(784, "tanh")), "the last layer is <Dense"),
+        (lambda k: k.adapt_end(k.Dense(784, "sigmoid"), k.ReLU()), "the last layer is <ReLU"),
         (lambda k: k.adapt(k.inverted, CONTEXT[0]), "the last layer is <Operation name"),
         (lambda k: k.adapt_end(k.Reshape((7, 112))), "the last layer is None"),
         (lambda k: k.adapt(k.predictor, CONTEXT), "mean_target has shape (4, 28, 28); expected"),
         (lambda k: k.adapt(k.keras.Sequential(), BLANK), "the model has no weights yet"),
         (lambda k: k.generate(says(CONTEXT), CONTEXT, 1), "float64 (4, 28, 28); expected (1, 28,"),
+        (lambda k: k.generate(says(BLANK[None, ..., None]), CONTEXT, 1), "predicts float64 (1, 28"),
         (lambda k: k.generate(says(BLANK[None] * np.nan), CONTEXT, 1), "28, 28) without NaN"),
         (lambda k: k.generate(says(0), CONTEXT[None, None], 1), "expected (t, 28, 28) or (n, t, 2"),
         (lambda k: k.predictor.predict_next(CONTEXT[1:]), "shape (3, 28, 28); expected (4, 28"),
         (lambda k: k.predictor.predict_next(np.zeros(784)), "images have shape (784,)"),
         (lambda k: k.predictor.predict_next(CONTEXT[None][:0]), "images have shape (0, 4, 28, 28)"),
+        (lambda k: k.predictor.generate(CONTEXT, 0), "steps is 0; expected an integer"),
         (lambda k: k.predictor.generate(CONTEXT, 10**9), "expected an integer from 1 to 100,000"),
+        (lambda k: k.read_digits(CONTEXT * np.nan), "float64 images range from nan"),
         (lambda k: k.train_classifier(IMAGES, LABELS), "with n at least 128"),
         (lambda k: k.train_classifier(TWICE[..., 1:], np.tile(LABELS, 2)), "expected uint8 (n, 28"),
         (lambda k: k.train_classifier(TWICE / 255, np.tile(LABELS, 2)), "float64"),
@@ -267,39 +289,63 @@ FIRST = "call fit_codes(inputs, targets) first"
         # evaluation
         (lambda k: k.evaluate(says(BLANK), UP, n=3), "(28, 28); expected (3, 28, 28) without NaN"),
         (lambda k: k.evaluate(k.predictor, SHORT), "reads 4 images; contexts have 1"),
+        (lambda k: k.evaluate(says(0), UP, n=0), "n is 0; expected an integer"),
+        (lambda k: k.evaluate_chains(says(CONTEXT * np.nan), UP, n=4), "(4, 28, 28) without NaN"),
+        (lambda k: k.evaluate_chains(says(0), UP, n=0), "n is 0; expected an integer"),
+        (lambda k: k.evaluate_chains(says(0), UP, steps=0), "steps is 0; expected an integer"),
+        (lambda k: k.evaluate_chains(says(0), UP, steps=7), "followed for 7 steps"),
         # training
         (lambda k: k.train_predictor(UP, None), "steps is None; expected an integer"),
+        (lambda k: k.train_predictor(UP, 1, batch_size=0), "batch_size is 0; expected an integer"),
         (lambda k: k.train_predictor(SHORT, 1, build=lambda _: k.predictor), "reads 4 images; con"),
         (lambda k: k.train_predictor(UP, 1, build=lambda _: None), "build answers None; expected"),
         (lambda k: k.train_predictor(UP, 1, build=k.flat), "(1, 784); expected (1, 28, 28) with"),
         (lambda k: k.train_predictor(UP, 1, seed=1.5), "seed is 1.5; expected an integer of at le"),
         (lambda k: k.train_verifier(UP, 1), "are by strangers; expected sequences with a pairing"),
+        (lambda k: k.train_verifier(UP, None), "steps is None; expected an integer"),
+        (lambda k: os.mkfifo("model.keras") or k.epochs_done("."), "was not saved by resumable_fi"),
+        (lambda k: k.epochs_done(__file__), "test_bad_input.py is a file; expected the folder of"),
         (lambda k: k.resumable_fit(None, UP, "new", **ONCE | {"epochs": 0}), "epochs is 0; exp"),
         (lambda k: k.resumable_fit(None, UP, "new", **ONCE | {"steps_per_epoch": 0}), "epoch is 0"),
         (
             lambda k: k.resumable_fit(k.predictor, UP, "new", **ONCE, batch_size=0),
             "batch_size is 0",
         ),
+        (
+            lambda k: k.resumable_fit(
+                k.predictor, UP, "new", **ONCE, validation_data=UP.batches(8)
+            ),
+            "is a stream; expected validation_steps",
+        ),
         (lambda k: k.resumable_fit(k.predictor, SHORT, "new", **ONCE), "the model reads 4 imag"),
         (lambda k: k.resumable_fit(k.by_four, UP, "new", **ONCE), "expected a multiple of the mo"),
         (lambda k: find(k, b"no archive"), "model.keras was not saved by resumable_fit;"),
+        (lambda k: find(k, b"PK\5\6" + bytes(18)), "model.keras was not saved by resumable_fit;"),
+        (lambda k: find(k, b"PK\5\6" + bytes(16) + b"\1\0" + b"3"), "model.keras was not saved"),
         (lambda k: find(k, b"PK\5\6" + bytes(16) + b"\5\0001 2 8"), "model.keras was not saved"),
         # sampling
+        (lambda k: k.NextImageSampler(k.predictor, codes=0), "codes is 0; expected an integer"),
         (lambda k: k.NextImageSampler(k.predictor, codes=785), "expected an integer from 1 to 784"),
         (lambda k: k.NextImageSampler(k.predictor, units=0), "units is 0; expected an integer"),
         (lambda k: k.NextImageSampler(k.predictor, blocks=0), "blocks is 0; expected an integer"),
         (lambda k: k.NextImageSampler(k.flat(4)), "is no Sequential that ends in Dense and"),
         (lambda k: k.sampler.fit(CONTEXT[None], CONTEXT[:1]), FIRST),
         (lambda k: k.sampler.sample(CONTEXT), FIRST),
+        (lambda k: k.sampler.predict(CONTEXT.reshape(1, 4, 784), verbose=0), FIRST),
+        (lambda k: k.sampler.train_on_batch(CONTEXT[None], CONTEXT[:1]), FIRST),
         (lambda k: k.sampler.compute_loss(sample_weight=1), "got sample weights; all sequences we"),
         (lambda k: k.sampler.fit_codes(CONTEXT[None], CONTEXT), "expected (1, 28, 28) for as many"),
+        (lambda k: k.sampler.fit_spread(np.tile(CONTEXT, (8, 1, 1, 1)), IMAGES[:8]), FIRST),
+        (lambda k: k.sampler.fit_spread(CONTEXT[None], CONTEXT), "expected (1, 28, 28) for as man"),
         (lambda k: k.diverged.fit_codes(CONTEXT[None], CONTEXT), "the sampler has codes already"),
         (lambda k: k.sampler.sample(CONTEXT[1:]), "shape (3, 28, 28); expected (4, 28, 28)"),
+        (lambda k: k.sampler.trajectory(CONTEXT - 1), "float64 images range from -1.0 to -1.0"),
         (lambda k: k.sampler.trajectory(CONTEXT, guidance=-1), "guidance is -1; expected a number"),
         (lambda k: k.sampler.sample(CONTEXT, guidance=10.1), "expected a number from 0 to 10"),
         (lambda k: k.diverged.sample(CONTEXT), "codes are not finite: the sampler's training has"),
         (lambda k: k.sampler.sample(CONTEXT, 0), "n is 0; expected an integer"),
         (lambda k: k.sampler.sample(CONTEXT, 10_001), "expected an integer from 1 to 10,000"),
+        (lambda k: k.sampler.generate(CONTEXT, 0), "steps is 0; expected an integer"),
         (lambda k: k.precision_and_recall(POINTS[:3], POINTS), "(n, d) and (m, d) of at least 4"),
         (lambda k: k.precision_and_recall(POINTS, POINTS[:, 1:]), "shapes (120, 3) and (120, 2)"),
         (lambda k: k.frechet_distance(POINTS[:1], POINTS), "(n, d) and (m, d) of at least 2"),
@@ -308,6 +354,14 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.frechet_distance(POINTS[:, :0], POINTS[:, :0]), "shapes (120, 0) and (120, 0"),
         (lambda k: k.frechet_distance(POINTS[0], POINTS), "features have shapes (3,) and (12"),
         (lambda k: k.nearest_training_images(BLANK), "have shape (28, 28); expected (n, 28, 28)"),
+        (lambda k: k.LinearModel(IMAGES, LABELS, LABELS, 0), "components is 0; expected an intege"),
+        (lambda k: k.LinearModel(IMAGES, LABELS, LABELS * 0), "expected several writers, with sev"),
+        (lambda k: k.LinearModel(IMAGES, LABELS, np.arange(120)), "several writers, with several"),
+        *[
+            (lambda k, bad=bad: predicted(k, bad), f"shape (1, 4, 784) and digits {shape}; expect")
+            for bad, shape in (([[0, 1, 2, 3, -4]], "(1, 5)"), ([[0, 1, 2, 3]], "(1, 4)"))
+        ],
+        (lambda k: k.by_strangers(LABELS[1:], IMAGES), "got 119 digits for 120 images"),
         (lambda k: k.two_sample_accuracy(IMAGES, IMAGES[1:]), "120 images and 119 real ones; expe"),
         (lambda k: k.two_sample_accuracy(IMAGES[:7], IMAGES[:7]), "7 images and 7 real ones; exp"),
     ],

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 
+import data
 from data import flatten, load_mnist
 
 IMAGES = np.random.default_rng(0).integers(256, size=(10, 28, 28), dtype=np.uint8)
@@ -19,6 +20,13 @@ def test_the_shipped_file_is_mnist_to_the_byte():
     }
     for array, (md5, header) in zip(sum(load_mnist(), ()), expected.items(), strict=True):
         assert hashlib.md5(np.array(header, ">u4").tobytes() + array.tobytes()).hexdigest() == md5
+
+
+def test_a_changed_file_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(data, "SHIPPED", tmp_path / "mnist.npz")
+    (tmp_path / "mnist.npz").write_bytes(b"other bytes")
+    with pytest.raises(ValueError, match=r"mnist\.npz: SHA-256"):
+        load_mnist()
 
 
 def test_what_needs_no_network_never_imports_keras():

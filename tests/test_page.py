@@ -205,6 +205,7 @@ def test_what_is_no_digit_is_left_out_with_a_reason(digits):
     np.testing.assert_allclose(find_digits(page), boxes, atol=1)
     reasons = {reason for _, reason in find_left_out(page)}
     assert reasons == {"too low for a digit", "too long: a grid, or an edge"}
-    with pytest.raises(ValueError, match="digits found: 3, expected: 4; the first are at") as error:
+    message = "3 digits found where 4 digits were expected; the first are at"
+    with pytest.raises(ValueError, match=message) as error:
         read_page(page, count=4)
     assert str(find_digits(page)[0].tolist()) in str(error.value)
