@@ -27,6 +27,8 @@ def page() -> str:
         network = keras.saving.load_model(ROOT / "models" / f"{name}.keras")
         weights = network.get_weights()
         halves = np.concatenate([each.ravel() for each in weights]).astype("<f2")
+        if not np.isfinite(halves).all():
+            raise ValueError(f"the weights of {name} do not fit into 16 bits")
         shapes, text = [each.shape for each in weights], base64.b64encode(halves.tobytes()).decode()
         networks.append({"title": title, "shapes": shapes, "weights": text})
     people = json.loads((ROOT / "datasets" / "hands.json").read_text()).values()
