@@ -8,18 +8,19 @@ direction codes lie from each point of the noise. Small steps in these direction
 lead to a code, and a decoder draws the image.
 """
 
+import copy
+
 import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
 from data import PIXELS, SIDE, check_count, check_number, flatten
-from model import check_context, feed_back
-from sampling.decoder import PixelDecoder
+from model import check_context, feed_back, make_optimizer
+from sampling.decoder import CODE_NOISE, PixelDecoder
 
 STEPS = 20  # from noise to a code
 UNGUIDED = 10  # of those: early, guidance costs more than it gains (Kynkäänniemi et al., 2024)
-DECODER_BATCH = 4  # images of a batch that the decoder learns from: each has 784 pixels
-CODE_NOISE = 0.1  # in the codes that it learns from: drawn codes are never quite an image's
+DECODER_BATCH = 8  # images that the decoder learns from at once
 # Where the way from noise, 0, to the code, 1, ends: as much noise is left as the decoder has seen.
 END = 1 / (1 + CODE_NOISE)
 # Where ranges of grey levels begin: a code knows how many pixels of the image are in each.
@@ -39,9 +40,7 @@ class NextImageSampler(keras.Model):
     states: computed once, no epoch has to compute them again. (`compile` anew before
     changing from one to the other.)
 
-    The decoder gets better apart, from small batches at a higher rate, as in
-    `studies/release.py`: freeze `velocity`, `compile` and `fit`, then the other way
-    round. What is frozen has no part in the loss.
+    `fit` trains the velocity network, and `fit_decoder` the decoder.
 
     Args:
         predictor: A trained `NextImagePredictor`, or another `Sequential` that
@@ -60,6 +59,7 @@ class NextImageSampler(keras.Model):
 
     >>> sampler = NextImageSampler(predictor)
     >>> sampler.fit_codes(inputs, targets)  # of many thousand sequences
+    >>> sampler.fit_decoder(targets, undo(targets), epochs=8)
     >>> sampler.compile(make_optimizer("adam", learning_rate=0.001))
     >>> history = sampler.fit(sampler.predict(inputs), targets, batch_size=500, epochs=50)
     >>> sampler.fit_spread(inputs, targets)
@@ -99,6 +99,7 @@ class NextImageSampler(keras.Model):
         self.projection.build((None, PIXELS + len(LEVELS)))
         self.velocity = _velocity_network(codes, states, units, blocks)
         self.decoder = PixelDecoder(codes, name="decoder")
+        self.decoder.trainable = False  # `fit_decoder` trains it
         self.random = keras.random.SeedGenerator()
         self.built = True
 
@@ -147,6 +148,40 @@ class NextImageSampler(keras.Model):
         mean, components = features.mean(axis=0), components[:, -self.codes :]
         self.projection.set_weights([components * scales, -mean @ (components * scales)])
         self.decoder.linear.set_weights([(components / scales)[:PIXELS].T, mean[:PIXELS]])
+
+    def fit_decoder(
+        self,
+        images: ArrayLike,
+        scans: tuple[np.ndarray, np.ndarray, np.ndarray],
+        epochs: int,
+        learning_rate: float = 0.006,
+        verbose: int = 2,
+    ) -> keras.callbacks.History:
+        """Trains the decoder on images of MNIST, once there are codes.
+
+        Args:
+            images: `(n, 28, 28)`; they need no sequences.
+            scans: Their scans, `undo(images)`.
+            epochs: How often it sees each.
+            learning_rate: Of Adam, at first; it falls to 0.
+            verbose: As for `fit`.
+
+        Returns:
+            What `fit` returns.
+
+        Raises:
+            ValueError: Images out of range, not as many scans, or no codes yet.
+        """
+        self._check_codes()
+        codes = keras.ops.convert_to_numpy(self.to_codes(flatten(images)))
+        steps = epochs * -(-len(codes) // DECODER_BATCH)
+        self.decoder.trainable, self.decoder.linear.trainable = True, False
+        optimizer = make_optimizer("adam", steps, learning_rate)
+        self.decoder.compile(optimizer, jit_compile=self.decoder.jit_compile)
+        try:
+            return self.decoder.fit(codes, scans, DECODER_BATCH, epochs, verbose=verbose)
+        finally:
+            self.decoder.trainable, self.decoder.optimizer = False, None  # not to be saved
 
     def fit_spread(self, inputs: ArrayLike, targets: ArrayLike) -> None:
         """Lets drawn codes vary as much as those of images, once `velocity` is trained.
@@ -203,24 +238,10 @@ class NextImageSampler(keras.Model):
         return (self.encoder(context) - self.mean) / self.deviation
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """The losses of the parts that are not frozen: of the decoder and of the velocities."""
+        """The squared error of velocities, at one point on the way to each code."""
         if sample_weight is not None:
             raise ValueError("got sample weights; all sequences weigh alike")
-        loss, codes = 0.0, self.to_codes(y)  # (n, c)
-        if self.decoder.trainable:
-            loss += self._decoder_loss(codes[:DECODER_BATCH], y[:DECODER_BATCH])
-        if self.velocity.trainable:
-            loss += self._velocity_loss(codes, y_pred)
-        return loss
-
-    def _decoder_loss(self, codes, images):
-        """The negative log-likelihood of images, given their codes with noise."""
-        noise = keras.random.normal(keras.ops.shape(codes), seed=self.random)
-        losses = self.decoder.negative_log_likelihood(codes + CODE_NOISE * noise, images)
-        return keras.ops.mean(losses)
-
-    def _velocity_loss(self, codes, states):
-        """The squared error of velocities, at one point on the way to each code."""
+        codes, states = self.to_codes(y), y_pred
         ops, random = keras.ops, keras.random
         one_each = (ops.shape(codes)[0], 1)
         # One time in five the state is hidden, for guidance to have something to compare with.
@@ -287,9 +308,7 @@ class NextImageSampler(keras.Model):
         rng = np.random.default_rng(seed)
 
         def draw(context: np.ndarray) -> np.ndarray:
-            codes = self._solve(context, guidance, rng)[-1]
-            noise = rng.random((len(codes), SIDE, SIDE), np.float32)
-            return self.decoder.predict([codes, noise], batch_size=1_000, verbose=0)
+            return self.decoder.draw(self._solve(context, guidance, rng)[-1], rng)
 
         chains = feed_back(self, draw, context, steps)  # (b n, steps, 28, 28)
         if n is not None:
@@ -310,12 +329,10 @@ class NextImageSampler(keras.Model):
         """
         context, single = check_context(images, self.input_shape[1])
         rng = np.random.default_rng(seed)
-        path = np.stack(self._solve(context, guidance, rng), axis=1)  # (n, 21, c)
-        noise = rng.random((len(context), SIDE, SIDE), np.float32)
-        noise = np.repeat(noise, path.shape[1], axis=0)  # the same after each step
-        codes = path.reshape(-1, self.codes)
-        images = self.decoder.predict([codes, noise], batch_size=1_000, verbose=0)
-        images = images.reshape(*path.shape[:2], SIDE, SIDE)
+        path = self._solve(context, guidance, rng)
+        # The same noise after each step.
+        images = [self.decoder.draw(codes, copy.deepcopy(rng)) for codes in path[:-1]]
+        images = np.stack([*images, self.decoder.draw(path[-1], rng)], axis=1)  # (n, 21, 28, 28)
         return images[0] if single else images
 
     def _solve(self, context, guidance, rng):
@@ -345,8 +362,7 @@ def _features(pixels):
     """Pixels `(n, 784)`, and roots of how many are in each range of levels: `(n, 792)`."""
     ops = keras.ops
     levels = ops.round(255 * pixels)
-    # Many of MNIST's images lack one of the whites 253 to 255. The decoder sees the surroundings of
-    # a pixel, not the whole image, so the code tells it. Roots, since large counts vary more, and
+    # The counts of whites depend on the size of the scan. Roots, since large counts vary more, and
     # halved: with more weight, draws leave out more of what people write.
     ranges = zip(LEVELS, (*LEVELS[1:], 256), strict=True)
     counts = [ops.sum((levels >= low) & (levels < high), axis=-1) for low, high in ranges]

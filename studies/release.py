@@ -28,11 +28,12 @@ import papermill
 
 from augmentation import AUGMENTATION
 from classifier import train_classifier
-from data import flatten, load_mnist
+from data import load_mnist
 from model import make_optimizer
 from preprocessing import Corruption, DigitSequences, digit_windows
-from sampling.sampler import DECODER_BATCH, NextImageSampler
-from studies.report import ROOT, in_processes
+from sampling.sampler import NextImageSampler
+from sampling.scans import undo
+from studies.report import CORES, ROOT, in_processes
 from studies.writers import by_writers, train_on_writers
 from training import train_predictor
 
@@ -109,13 +110,10 @@ def sampler(
         for part in ("projection", "velocity", "decoder"):
             getattr(model, part).set_weights(getattr(load(start), part).get_weights())
     else:
-        # The decoder first. It needs no states, so it learns from all images.
-        images = flatten(load_mnist()[0][0])
-        model.velocity.trainable = False
-        states = np.zeros((len(images), model.mean.shape[0]))
-        fit(model, states, images, DECODER_BATCH, epochs=8, rate=0.006)
-        model.velocity.trainable = True
-    model.decoder.trainable = False
+        images = load_mnist()[0][0][:30_000]  # all would be undone in half an hour
+        parts = in_processes(undo, np.array_split(images, 60), at_once=len(CORES))
+        scans = [np.concatenate(part) for part in zip(*parts, strict=True)]
+        model.fit_decoder(images, tuple(scans), epochs=8)
     # The encoder does not change: it reads each sequence once, before the first epoch.
     streams = itertools.cycle([each.batches(1_000) for each in sequences])
     batches = (next(next(streams)) for _ in range(240))

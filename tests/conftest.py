@@ -2,8 +2,9 @@ import os
 
 import pytest
 
-# Tests compile many networks and compute little with each. Before TensorFlow or JAX is imported.
-os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0 " + os.environ.get("XLA_FLAGS", "")
+# Tests compile many networks and compute little with each; at level 0, draws are slow. Before
+# TensorFlow or JAX is imported.
+os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=1 " + os.environ.get("XLA_FLAGS", "")
 
 from data import load_mnist
 from preprocessing import DigitSequences

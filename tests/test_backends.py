@@ -26,5 +26,5 @@ def test_a_model_predicts_the_same_whichever_backend_saved_and_whichever_loads_i
     ((chain, drawn),) = in_processes(predictions, [images], KERAS_BACKEND=backend)
     own_chain, own_drawn = predictions(images)
     np.testing.assert_allclose(chain, own_chain, atol=1e-5)
-    # Levels of grey are drawn: a rounding error in the probabilities may change one.
+    # Pixels are drawn: a rounding error in a probability may change one, and those after it.
     assert (drawn != own_drawn).mean() < 0.001

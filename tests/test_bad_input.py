@@ -25,6 +25,7 @@ from plotting import (
     plot_sequence,
 )
 from preprocessing import Corruption, DigitSequences, digit_windows, follow_windows
+from sampling.scans import shrink, undo
 
 LABELS = np.arange(120, dtype=np.uint8) % 10
 IMAGES = np.zeros((120, 28, 28), np.uint8)
@@ -175,6 +176,12 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: load_picture(Image.open(HALF)), "not a picture that can be read: image file is t"),
         (lambda: load_picture(b"no picture"), "the file: not a picture that can be read"),
         (lambda: load_picture(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"), "not a pict"),
+        (lambda: undo(IMAGES), "image 0 is blank"),
+        (lambda: undo(CONTEXT + 2), "float64 images range from 2.0 to 2.0"),
+        (lambda: shrink(CONTEXT, [22] * 3), "scans have shape (4, 28, 28), and sizes (3,); expec"),
+        (lambda: shrink(CONTEXT, [21, 22, 23, 24]), "integers from 22 to 80, at most h and w"),
+        (lambda: shrink(CONTEXT, [22.0] * 4), "and sizes (4,); expected (n, h, w) and (n,) intege"),
+        (lambda: shrink(CONTEXT, [29] * 4), "integers from 22 to 80, at most h and w"),
         (lambda: DrawingPad(count=0), "count is 0; expected an integer"),
         (lambda: DrawingPad(2, [[DOT]]), "strokes are those of 1 boxes; expected 2"),
         (lambda: DrawingPad(1, []), "there are 0 boxes; expected 1 to 100"),
@@ -333,6 +340,7 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.sampler.sample(CONTEXT), FIRST),
         (lambda k: k.sampler.predict(CONTEXT.reshape(1, 4, 784), verbose=0), FIRST),
         (lambda k: k.sampler.train_on_batch(CONTEXT[None], CONTEXT[:1]), FIRST),
+        (lambda k: k.sampler.fit_decoder(CONTEXT, (), epochs=1), FIRST),
         (lambda k: k.sampler.compute_loss(sample_weight=1), "got sample weights; all sequences we"),
         (lambda k: k.sampler.fit_codes(CONTEXT[None], CONTEXT), "expected (1, 28, 28) for as many"),
         (lambda k: k.sampler.fit_spread(np.tile(CONTEXT, (8, 1, 1, 1)), IMAGES[:8]), FIRST),

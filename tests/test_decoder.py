@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 
 from data import load_mnist
-from sampling.decoder import BINS, EDGES, RADIUS, WINDOW, PixelDecoder
+from sampling import decoder as module
+from sampling.decoder import LARGEST, PLACES, RADIUS, WINDOW, PixelDecoder
 from sampling.sampler import CODE_NOISE
+from sampling.scans import SIZES, undo
 
-N = 16 * BINS  # images in each batch: JAX compiles for each number
 HALF = WINDOW**2 // 2  # pixels of a window before its middle
+SIZE, N = 24, 200
 
 
 @pytest.fixture(scope="module")
@@ -19,67 +21,111 @@ def decoder():
 
 def set_weights(decoder, deviation):
     rng = np.random.default_rng(0)
-    decoder.set_weights([deviation * rng.standard_normal(w.shape) for w in decoder.get_weights()])
+    decoder.set_weights(
+        [
+            deviation * rng.standard_normal(w.shape) if w.dtype.kind == "f" else w
+            for w in decoder.get_weights()
+        ]
+    )
 
 
-def bins_of(images):
-    return (np.round(255 * images)[..., None] >= EDGES[1:]).sum(axis=-1)
+def inputs(codes, noise):
+    n = len(codes)
+    sizes, corners = np.full(n, SIZE, "int32"), np.full((n, 2), 4, "int32")
+    return [codes.astype("float32"), sizes, corners, noise]
 
 
-def test_draws_levels_of_grey_with_the_probabilities_that_it_answers_with(decoder):
-    """All weights are 0 but the last biases: the same distribution everywhere."""
-    assert np.diff(EDGES).tolist() == [1, *[12] * 20, 11, 1, 1, 1, 1]
+def test_draws_ink_with_the_probability_that_it_answers_with(decoder):
+    """All weights are 0 but the last bias: the same probability everywhere."""
     set_weights(decoder, 0)
+    decoder.logit.bias.assign([np.log(0.3 / 0.7)])
     rng = np.random.default_rng(0)
-    probabilities = rng.dirichlet(np.ones(BINS))
-    decoder.logits.bias.assign(np.log(probabilities))
     codes = np.zeros((N, 4), "float32")
-    images = decoder.predict_on_batch([codes, rng.random((N, 28, 28), np.float32)])
-    assert images.dtype == np.float32 and images.min() >= 0 and images.max() <= 1
-    levels, bins = 255 * images, bins_of(images)
-    np.testing.assert_allclose(levels, levels.round(), atol=1e-4)
-    assert np.ptp(levels, axis=0).min() > 0  # each pixel is drawn
-    found = np.bincount(bins.ravel(), minlength=BINS) / bins.size
-    np.testing.assert_allclose(found, probabilities, atol=0.003)
-    widest = 1 + np.argmax(probabilities[1:-5])  # of twelve levels, which are equally likely
-    counts = np.bincount((levels.round()[bins == widest] - EDGES[widest]).astype(int))
-    np.testing.assert_allclose(counts / counts.sum(), 1 / 12, atol=0.02)
-    expected = -np.log(probabilities)[bins].sum(axis=(1, 2))
-    np.testing.assert_allclose(decoder.negative_log_likelihood(codes, images), expected, rtol=1e-4)
+    given = inputs(codes, rng.random((N, 32, 32), np.float32))
+    scans = decoder.predict_on_batch(given)
+    assert scans.shape == (N, 32, 32) and scans.dtype == bool
+    assert scans[:, :SIZE, :SIZE].mean() == pytest.approx(0.3, abs=0.005)
+    assert not scans[:, SIZE:].any() and not scans[:, :, SIZE:].any()
+    ink = np.full((N, LARGEST, LARGEST), True)
+    losses = decoder.negative_log_likelihood(codes, ink, given[1], given[2])
+    place = np.log(len(SIZES)) + 2 * np.log(PLACES)  # all are equally likely
+    np.testing.assert_allclose(losses, place - SIZE**2 * np.log(0.3), rtol=1e-4)
+
+
+def test_draws_sizes_and_places_with_their_probabilities(decoder):
+    set_weights(decoder, 0)
+    bias = np.full(len(SIZES) + 2 * PLACES, -20.0)
+    starts = 0, len(SIZES), len(SIZES) + PLACES
+    for start, (often, seldom) in zip(starts, ((20, 6), (4, 3), (4, 5)), strict=True):
+        bias[start + often], bias[start + seldom] = np.log(0.8), np.log(0.2)
+    decoder.place_logits.bias.assign(bias)
+    decoder.logit.bias.assign([20])  # all ink: the images are as wide as their scans
+    calls = []
+    predict, decoder.predict_on_batch = (
+        decoder.predict_on_batch,
+        lambda x: calls.append(x) or predict(x),
+    )
+    images = decoder.draw(np.zeros((N, 4), "float32"), np.random.default_rng(0))
+    decoder.predict_on_batch = predict
+    assert images.shape == (N, 28, 28) and images.dtype == np.float32
+    assert images[:, 5:24, 5:24].min() > 0.97
+    _, sizes, corners, noise = calls[0]
+    assert noise.shape[1:] == (48, 48)
+    for values, often, seldom in ((sizes, 42, 28), (corners[:, 0], 4, 3), (corners[:, 1], 4, 5)):
+        assert set(values) == {often, seldom}
+        assert (values == often).mean() == pytest.approx(0.8, abs=0.1)
 
 
 @pytest.mark.parametrize(
-    ("y", "x", "hidden"), [(12, 20, 0), (12, 20, HALF), (27, 20, RADIUS), (27, 27, 0)]
+    ("y", "x", "hidden"), [(9, 14, 0), (9, 14, HALF), (23, 12, RADIUS), (23, 23, 0)]
 )
-def test_each_pixel_sees_what_was_drawn_near_it_and_nothing_else(decoder, y, x, hidden):
-    """And is drawn as often at each level as its negative log-likelihood says."""
+def test_each_pixel_sees_what_was_drawn_near_it_and_nothing_else(
+    decoder, y, x, hidden, monkeypatch
+):
+    """And is ink as often as its negative log-likelihood says."""
     set_weights(decoder, 0.15)
     # Blind to the last so many that were drawn: one changes no other if only those would see it.
     kernel, places = decoder.from_window.kernel, np.arange(WINDOW**2)
     kernel.assign(kernel * ((places < HALF - hidden) | (places >= HALF))[:, None])
     rng = np.random.default_rng(1)
-    codes = np.repeat(rng.standard_normal((1, 4)).astype("float32"), N, axis=0)
-    noise = np.repeat(rng.random((1, 28, 28), np.float32), N, axis=0)
+    codes = np.repeat(rng.standard_normal((1, 4)), N, axis=0)
+    noise = np.repeat(rng.random((1, 32, 32), np.float32), N, axis=0)
     noise[:, y, x] = (np.arange(N) + 0.5) / N
-    images = decoder.predict_on_batch([codes, noise])
-    later, right = np.argwhere((images != images[0]).any(axis=0)).T - [[y], [x]]
+    given = inputs(codes, noise)
+    scans = decoder.predict_on_batch(given)
+    later, right = np.argwhere((scans != scans[0]).any(axis=0)).T - [[y], [x]]
     assert (later[0], right[0]) == (0, 0)  # the first that changes, in raster order
-    if hidden or (y, x) == (27, 27):
+    if hidden or (y, x) == (23, 23):
         assert len(later) == 1
-        found = np.bincount(bins_of(images[:, y, x]), minlength=BINS) / N
-        images[:, y, x] = np.tile(EDGES[:-1] / 255, 16)
-        losses = decoder.negative_log_likelihood(codes, images)[:BINS]
-        np.testing.assert_allclose(found, keras.ops.softmax(-losses), atol=2 / N)
     else:
-        assert 0 in later[1:] and 1 in later
-        assert (right >= -RADIUS * later).all()  # from row to row, it spreads no faster
+        assert len(later) > 1 and (right >= -RADIUS * later).all()  # from row to row, no faster
+    # Of all pixels, the loss now looks at this one alone.
+    chosen = np.tile((np.array([y, x], "float32") + 0.5) / SIZE, (N, 1, 1))
+    monkeypatch.setattr(module, "CHOSEN", 1)
+    monkeypatch.setattr(
+        keras.random, "uniform", lambda *_, **__: keras.ops.convert_to_tensor(chosen)
+    )
+    room = np.pad(scans, ((0, 0), (0, LARGEST - 32), (0, LARGEST - 32)))
+    losses = keras.ops.convert_to_numpy(
+        decoder.negative_log_likelihood(given[0], room, *given[1:3])
+    )
+    room[:, y, x] ^= True
+    others = keras.ops.convert_to_numpy(
+        decoder.negative_log_likelihood(given[0], room, *given[1:3])
+    )
+    ink = scans[:, y, x]
+    assert ink.any() and not ink.all()
+    difference = (losses - others)[ink.argmax()] / SIZE**2  # of ink and paper
+    assert ink.mean() == pytest.approx(1 / (1 + np.exp(difference)), abs=2 / N)
 
 
-def test_what_ships_expects_the_pixels_of_real_images():
-    """Other activations, or no residual: the weights still fit, but the network is another."""
+def test_what_ships_expects_the_scans_of_real_images():
+    """Without the residual, say, the weights still fit, but the network is another."""
     shipped = keras.saving.load_model(Path(__file__).parent.parent / "models" / "sampler.keras")
     images = load_mnist()[1][0][:200] / np.float32(255)
     noise = np.random.default_rng(0).standard_normal((200, shipped.codes)).astype("float32")
     codes = shipped.to_codes(images) + CODE_NOISE * noise
-    losses = shipped.decoder.negative_log_likelihood(codes, images)
-    assert np.mean(losses) < 240  # 226; with another activation, 268
+    scans = undo(images)
+    shipped.decoder.random.state.assign([1, 2])
+    losses = [shipped.decoder.negative_log_likelihood(codes, *scans) for _ in range(4)]
+    assert np.mean(losses) < 102  # 97; without the residual, 261
