@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 SIDE = 28  # images are SIDE x SIDE pixels
 PIXELS = SIDE * SIDE
+BOX = 20  # pixels: the longer side of a digit in MNIST's images
 SHIPPED = Path(__file__).parent / "datasets" / "mnist.npz"
 SHIPPED_SHA256 = "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"
 

@@ -18,7 +18,7 @@ from skimage.filters import apply_hysteresis_threshold
 from skimage.measure import block_reduce
 from skimage.morphology import reconstruction, skeletonize
 
-from data import SIDE, check_count, white_level
+from data import BOX, SIDE, check_count, white_level
 
 Picture = str | os.PathLike | bytes | BinaryIO | Image.Image | ArrayLike
 
@@ -27,7 +27,6 @@ MOST_PIXELS = 50_000_000  # in a picture: more is a mistake, or made to fill the
 MOST_DIGITS = 1_000  # on a page: more is print, or noise
 LONGEST = 1_000  # pixels: the longer side of a page that is searched; larger ones are reduced
 FAINTEST = 0.05  # of the paper's brightness: what differs less is no ink
-BOX = 20  # pixels: the longer side of a digit in MNIST's images
 LOWEST = 0.25  # times the common size: a small 0
 THICKEST = 2.5  # times the common width of strokes: no eraser beside the digits
 LONGEST_STROKE = 3.6  # times the common size, of one digit: "262" in one stroke is no 8

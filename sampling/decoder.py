@@ -11,8 +11,8 @@ the scan down (`sampling/scans.py`).
 import keras
 import numpy as np
 
-from data import PIXELS, SIDE, check_count
-from sampling.scans import BOX, LARGEST, SIZES, scaling, shrink
+from data import BOX, PIXELS, SIDE, check_count
+from sampling.scans import LARGEST, SIZES, scaling, shrink
 
 RADIUS = 7  # the network sees so many pixels in each direction
 WINDOW = 2 * RADIUS + 1

@@ -15,11 +15,11 @@ import functools
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.ndimage import convolve1d
 from scipy.special import expit
 
-from data import SIDE, flatten
+from data import BOX, SIDE, flatten
 
-BOX = 20  # pixels
 LARGEST = 80  # longer side of a scan: MNIST has hardly any that are larger
 SIZES = range(22, LARGEST + 1)
 
@@ -141,13 +141,10 @@ def _annealed(boxes, size, steps, coldest):
     for temperature in np.geomspace(0.05, coldest, steps, dtype=np.float32):
         ink = expit(field)
         lacks = weights.T @ (wanted - weights @ ink @ weights.T) @ weights
-        around = ink.copy()  # in both directions 1/2, 1, 1/2
-        around[:, 1:] += ink[:, :-1] / 2
-        around[:, :-1] += ink[:, 1:] / 2
-        both = around.copy()
-        both[..., 1:] += around[..., :-1] / 2
-        both[..., :-1] += around[..., 1:] / 2
-        asked = (2 * lacks + square * (2 * ink - 1)) / temperature + 2 * (both - ink) - 3
+        around = ink  # with its neighbours
+        for axis in (1, 2):
+            around = convolve1d(around, [0.5, 1, 0.5], axis, mode="constant")
+        asked = (2 * lacks + square * (2 * ink - 1)) / temperature + 2 * (around - ink) - 3
         field += (asked - field) / 2
     scans = field > 0
     return scans, np.square(_shrunk(scans, size) - boxes).mean(axis=(1, 2))
@@ -166,6 +163,6 @@ def _corner(box):
     """Where the box lies in the image: its centre of mass goes to the middle."""
     ink, places = max(box.sum(), 1e-6), np.arange(BOX)
     return [
-        int(np.clip(np.floor(14.5 - each @ places / ink), 0, SIDE - BOX))
+        int(np.clip(np.floor((SIDE + 1) / 2 - each @ places / ink), 0, SIDE - BOX))
         for each in (box.sum(axis=1), box.sum(axis=0))
     ]

@@ -10,9 +10,8 @@ import keras
 import numpy as np
 
 import model  # noqa: F401  # Keras needs the class to load a predictor
-from data import SIDE
+from data import BOX, SIDE
 from handwriting.pad import FILLED, PAINTED, THINNEST
-from handwriting.page import BOX
 from studies.report import ROOT
 
 SETTINGS = {"SIDE": SIDE, "PAINTED": PAINTED, "FILLED": FILLED, "BOX": BOX, "THINNEST": THINNEST}

@@ -85,11 +85,11 @@ def test_chains_read_what_was_drawn(sampler, images):
 
 
 def test_guidance_makes_digits_plainer_after_the_first_steps(sampler, test, images):
-    inputs, _, digits = test.sample(150)
+    inputs, _, digits = test.sample(300)
     plain = []
     for guidance in (0, 1, 3):
         drawn = digit_probabilities(sampler.sample(inputs, guidance=guidance, seed=0))
-        plain.append(drawn[np.arange(150), digits[:, -1]].mean())
+        plain.append(drawn[np.arange(300), digits[:, -1]].mean())
     assert plain[0] + 0.05 < plain[1] < plain[2] - 0.02
     one, three = (sampler.trajectory(images, guidance=guidance, seed=0) for guidance in (1, 3))
     differs = (one != three).mean(axis=(0, 2, 3))  # at each step
