@@ -181,6 +181,8 @@ class DigitSequences:
         augmentation: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
         seed: int | None = None,
     ):
+        if isinstance(images, tuple):
+            raise ValueError("images are a tuple; of load_mnist(), pass one pair: *load_mnist()[0]")
         images, labels = np.asarray(images), np.asarray(labels)
         if images.dtype != np.uint8 or images.shape[1:] != (SIDE, SIDE):
             raise ValueError(

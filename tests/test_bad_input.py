@@ -84,6 +84,7 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: sequences().batches(96, shard=(0, 2)), "expected a multiple of 32 sequences"),
         (lambda: sequences().batches(96, shard=(2.0, 3)), "no shard 2.0 of 3 of a batch of 96;"),
         (lambda: sequences().batches(96, shard=3), "the number of shards is 0; expected an int"),
+        (lambda: DigitSequences((IMAGES, LABELS), (IMAGES[:9], LABELS[:9])), "*load_mnist()[0]"),
         (lambda: DigitSequences(IMAGES / 255, LABELS), "images are float64 (120, 28, 28); expect"),
         (lambda: sequences(labels=LABELS[1:]), "uint8 (119,); expected integers (120,)"),
         (lambda: sequences(labels=LABELS / 1), "labels are float64"),
