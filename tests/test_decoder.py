@@ -6,7 +6,7 @@ import pytest
 
 from data import load_mnist
 from sampling import decoder as module
-from sampling.decoder import LARGEST, PLACES, RADIUS, WINDOW, PixelDecoder
+from sampling.decoder import LARGEST, PLACES, RADIUS, RAREST, WINDOW, PixelDecoder
 from sampling.sampler import CODE_NOISE
 from sampling.scans import SIZES, undo
 
@@ -71,6 +71,8 @@ def test_draws_sizes_and_places_with_their_probabilities(decoder):
     assert images[:, 5:24, 5:24].min() > 0.97
     _, sizes, corners, noise = calls[0]
     assert noise.shape[1:] == (48, 48)
+    assert RAREST <= noise.min() < 1.1 * RAREST  # no pixel that is less probable is ink, and
+    assert 1 - 1.1 * RAREST < noise.max() <= 1 - RAREST  # none that is more probable paper
     for values, often, seldom in ((sizes, 42, 28), (corners[:, 0], 4, 3), (corners[:, 1], 4, 5)):
         assert set(values) == {often, seldom}
         assert (values == often).mean() == pytest.approx(0.8, abs=0.1)
