@@ -35,7 +35,7 @@ import sampling.sampler
 from handwriting.pad import DrawingPad
 from model import generate
 
-names = "next_image", "writer", "sampler"
+names = "next_image", "writer", "writer_sampler"
 predictor, writer, sampler = [keras.saving.load_model(f"models/{name}.keras") for name in names]
 
 def continued(images):
@@ -45,7 +45,7 @@ def continued(images):
     time.sleep(0.5)
     chains = {"everybody": predictor.generate(images, 6)}
     chains["your hand"] = generate(writer, images, 6)
-    return chains | {"draws": sampler.generate(images, 6, seed=0)}
+    return chains | {"draws": sampler.generate(images, 6, guidance=1.25, seed=0)}
 
 pad = DrawingPad()
 pad.answer(continued)
