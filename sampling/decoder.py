@@ -169,7 +169,8 @@ class PixelDecoder(keras.Model):
     def draw(self, codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draws images for codes `(n, codes)`, with noise from a generator: `(n, 28, 28)`.
 
-        A box ends up where the centre of mass of what was drawn asks for it.
+        Ink or paper that is less probable than `RAREST` is left out. A box ends up where the
+        centre of mass of what was drawn asks for it.
         """
         images = np.empty((len(codes), SIDE, SIDE), np.float32)
         for start in range(0, len(codes), 4_000):  # noise takes 25 KB an image
