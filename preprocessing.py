@@ -181,9 +181,11 @@ class DigitSequences:
         augmentation: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
         seed: int | None = None,
     ):
-        if isinstance(images, tuple):
-            raise ValueError("images are a tuple; of load_mnist(), pass one pair: *load_mnist()[0]")
-        images, labels = np.asarray(images), np.asarray(labels)
+        try:
+            images, labels = np.asarray(images), np.asarray(labels)
+        except ValueError as error:  # images of several sizes, or DigitSequences(*load_mnist())
+            wanted = "arrays; of load_mnist(), pass one pair: *load_mnist()[0]"
+            raise ValueError(f"images or labels differ in shape; expected {wanted}") from error
         if images.dtype != np.uint8 or images.shape[1:] != (SIDE, SIDE):
             raise ValueError(
                 f"images are {images.dtype} {images.shape}; expected uint8 (n, {SIDE}, {SIDE})"
