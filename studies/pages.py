@@ -77,7 +77,7 @@ def run(kind: str, picture, text: str, model: keras.Model, read: Callable = read
     places = [at - text[:at].count("|") for at in fours if found]
     answers = [read_digits(model.predict_next(images[at : at + 4])) for at in places]
     continued = sum(right[at + 3] == str(one - 1) for at, one in zip(places, answers, strict=True))
-    counts = {"pages": 1, "all found": int(found), "digits": len(right)}
+    counts = {"pages": 1, "right number": int(found), "digits": len(right)}
     counts["lost or wrong"] = distance("".join(map(str, digits)), right)
     return {"kind": kind, **counts, "fours": len(fours), "continued": continued, "seconds": seconds}
 
@@ -101,7 +101,7 @@ if __name__ == "__main__":
             for ink, paper, seed in itertools.product(INKS, PAPERS, seeds)
         ]
     notes = (
-        "All found: as many boxes as digits. Lost or wrong: also those that are misread. Fours: "
+        "Right number: as many boxes as digits. Lost or wrong: also those that are misread. Fours: "
         "ascending digits in a row; continued: those after which the next one is shown."
     )
     name = "pages_strangers" if folders else "pages"
