@@ -29,18 +29,3 @@ def test(mnist):
 def images(test):
     """Six contexts as uint8 images, (6, 4, 28, 28)."""
     return test.images[test.draw(6)[1][:, :-1]]
-
-
-@pytest.fixture(scope="session")
-def model(train):
-    """A small predictor after a short fit: enough to have learned to count."""
-    import keras  # only here: tests of the data do without
-
-    from model import NextImagePredictor, make_optimizer, summed_squared_error
-
-    keras.utils.set_random_seed(0)
-    model = NextImagePredictor(units=(32, 32))
-    model.adapt(train.mean_target())
-    model.compile(make_optimizer("adam", learning_rate=0.01), loss=summed_squared_error)
-    model.fit(train.batches(64), steps_per_epoch=200, shuffle=False, verbose=0)
-    return model

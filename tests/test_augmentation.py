@@ -33,9 +33,7 @@ def moved(rotation, zoom=1, shear=0):
         ({}, GREY),
         ({"rotation": 90}, np.rot90(GREY, axes=(1, 2))),
         ({"rotation": 20, "zoom": 1.3, "shear": 0.2}, moved(20, 1.3, 0.2)),
-        ({"rotation": -130, "zoom": 0.6, "shear": -0.4}, moved(-130, 0.6, -0.4)),
         ({"rotation": 4, "zoom": 0.1}, moved(4, 0.1)),
-        ({"thickness": 1}, grey_dilation(GREY, (1, 3, 3))),
         ({"thickness": -1}, grey_erosion(GREY, (1, 2, 2))),
         ({"thickness": 0.5}, (grey_dilation(GREY, (1, 3, 3)) + GREY) / 2),
         ({"blur": 1}, convolve(GREY, np.outer([1, 2, 1], [1, 2, 1])[None] / 16, mode="constant")),
@@ -96,11 +94,9 @@ def test_the_rates_are_those_of_images_or_whole_contexts_and_of_each_change():
     found = Augmentation(change_rate=0.3, paper=(0.9, 0.9), thickness=(1, 1))(many, 0)
     paper, thick = found.min(axis=-1) >= 0.9, np.median(found, axis=-1) > 0.75
     assert 0.27 < paper.mean() < 0.33 and 0.25 < (thick & ~paper).mean() / (~paper).mean() < 0.35
-    every = {name: (most, most) for name, (_, most) in LIMITS.items()}  # the limits are allowed
     for rate in ("rate", "change_rate"):
-        for ranges in (LIMITS, every):
-            found = Augmentation(**{rate: 0}, **ranges)(IMAGES)
-            np.testing.assert_array_equal(found, flatten(IMAGES))
+        found = Augmentation(**{rate: 0}, **LIMITS)(IMAGES)  # the limits are allowed
+        np.testing.assert_array_equal(found, flatten(IMAGES))
 
 
 def test_alike_changes_all_images_of_a_context_by_the_same_amounts():

@@ -1,21 +1,15 @@
-from pathlib import Path
-
+import keras
 import numpy as np
 import pytest
 
-from studies.report import in_processes
-
-MODELS = Path(__file__).parent.parent / "models"
+import sampling.sampler  # noqa: F401  # Keras has to know the classes
+from studies.report import ROOT, in_processes
 
 
 def predictions(images):
     """Those of two models that were saved on TensorFlow and on JAX."""
-    import keras  # only here: another process has another backend
-
-    import sampling.sampler  # noqa: F401  # Keras has to know the classes
-
-    predictor = keras.saving.load_model(MODELS / "next_image.keras")
-    sampler = keras.saving.load_model(MODELS / "sampler.keras")
+    models = [ROOT / "models" / f"{name}.keras" for name in ("next_image", "sampler")]
+    predictor, sampler = map(keras.saving.load_model, models)
     return predictor.generate(images, 5), sampler.sample(images, 2, seed=0)
 
 

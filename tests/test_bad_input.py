@@ -45,8 +45,6 @@ def sequences(*arguments, labels=LABELS, **options):
 
 RANGES = {"shift": "0 to 28", "rotation": "-360 to 360", "zoom": "0.1 to 10", "shear": "-10 to 10"}
 RANGES |= {"thickness": "-1 to 1", "blur": "0 to 1", "paper": "0 to 1", "noise": "0 to 1"}
-NO_SHIFTS = {(-0.01, 1): -0.01, (0, 28.01): 28.01, (2, 1): 1, (np.nan, 1): np.nan}
-NO_SHIFTS |= {(0, np.nan): np.nan}
 
 
 @pytest.mark.parametrize(
@@ -56,8 +54,7 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: flatten(IMAGES[..., 1:]), "(120, 28, 27); expected (..., 28, 28) or (..., 784)"),
         (lambda: flatten(np.uint8(3)), "images have shape ()"),
         (lambda: flatten(IMAGES * 1j), "images are complex128; expected integers in [0, 255] or f"),
-        (lambda: flatten(CONTEXT + 1.001), "float64 images range from 1.001 to 1.001"),
-        (lambda: flatten(CONTEXT - 0.001), "from -0.001 to -0.001; expected values in [0, 1]"),
+        (lambda: flatten(CONTEXT + 1.001), "from 1.001 to 1.001; expected values in [0, 1]"),
         (lambda: flatten(IMAGES - np.int64(1)), "from -1 to -1; expected values in [0, 255]"),
         (lambda: flatten(CONTEXT * np.nan), "without NaN"),
         (lambda: flatten([IMAGES[0], IMAGES[0, 1:]]), "images differ in shape"),
@@ -66,11 +63,9 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
             for n in (0, -1, 2.5, 1.0, np.nan, None, "3", True)
         ],
         # preprocessing
-        (lambda: digit_windows(0, wrap=True), "length is 0; expected an integer"),
         (lambda: digit_windows(10), "length is 10; expected an integer from 1 to 9"),
         (lambda: digit_windows(10**9, wrap=True), "expected an integer from 1 to 1,000"),
-        (lambda: follow_windows(digit_windows(), 0), "steps is 0; expected an integer"),
-        (lambda: follow_windows(digit_windows(wrap=True), 10**9), "integer from 1 to 10,000"),
+        (lambda: follow_windows(0, 10_001), "steps is 10001; expected an integer from 1 to 10,000"),
         (lambda: follow_windows(digit_windows(), 7), "no context in the windows can be followed"),
         (lambda: follow_windows([[1, 2], [1, 3]], 1), "some context in the windows has two succ"),
         (lambda: follow_windows([1, 2], 1), "windows are int64 (2,); expected integers (m, t + 1)"),
@@ -94,9 +89,7 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: sequences().with_windows([[9, 10]]), "no image of [10]"),
         (lambda: sequences(np.zeros((0, 5), int)), "windows must hold digits"),
         (lambda: sequences(pairing=LABELS[:2]), "pairing is uint8 (2,); expected integers (120,)"),
-        (lambda: sequences(pairing=POINTS), "pairing is float64 (120, 3); expected integers (120"),
         (lambda: sequences(pairing=POINTS[:, 0]), "pairing is float64 (120,); expected integers"),
-        (lambda: sequences(pairing=LABELS), "nobody has images for [0, 1, 2, 3, 4]"),
         (lambda: sequences([[0] * 13], pairing=LABELS * 0), "nobody has images for [0, 0, 0"),
         (lambda: sequences(corruption=0.5), "corruption is 0.5; expected a Corruption"),
         (lambda: sequences(augmentation=0.5), "augmentation is 0.5; expected a function"),
@@ -107,7 +100,6 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: sequences([[0, 0]], labels=LABELS * 0, corruption=Corruption(1)), "second digit"),
         (lambda: Corruption(1.01), "rate is 1.01; expected a number from 0 to 1"),
         (lambda: Corruption("0.1"), "rate is '0.1'; expected a number from 0 to 1"),
-        (lambda: Corruption(-0.01), "rate is -0.01; expected a number from 0 to 1"),
         (lambda: Corruption(1, ["blank", "torn"]), "kinds are ['blank', 'torn']; expected some of"),
         (lambda: Corruption(1, []), "kinds are []; expected some of"),
         (lambda: Corruption(1, {"blank"}), "kinds are {'blank'}; expected some of"),
@@ -115,20 +107,14 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         # augmentation
         (lambda: AUGMENTATION(IMAGES[0]), "(28, 28); expected (n, 28, 28) or (n, t, 28, 28)"),
         (lambda: AUGMENTATION(IMAGES[None, None]), "images have shape (1, 1, 120, 28, 28)"),
-        *[
-            (partial(Augmentation, **{name: rate}), f"{name} is {rate}; expected a number")
-            for name in ("rate", "change_rate")
-            for rate in (-0.01, 1.01, np.nan)
-        ],
+        (lambda: Augmentation(rate=1.01), "rate is 1.01; expected a number from 0 to 1"),
+        (lambda: Augmentation(change_rate=np.nan), "change_rate is nan; expected a number from 0 "),
         *[
             (partial(Augmentation, **{name: (-999, 0)}), f"-999; expected a number from {limits}")
             for name, limits in RANGES.items()
         ],
-        *[
-            (partial(Augmentation, shift=given), f"shift, a range (low, high), is {bad}; expected")
-            for given, bad in NO_SHIFTS.items()
-        ],
-        (lambda: Augmentation(shift=(1, 1, 1)), "shift is (1, 1, 1); expected a range (low, high)"),
+        (lambda: Augmentation(shift=(0, 28.01)), "shift, a range (low, high), is 28.01; expected"),
+        (lambda: Augmentation(shift=(2, 1)), "shift, a range (low, high), is 1; expected a number"),
         (lambda: Augmentation(shift=4), "shift is 4; expected a range (low, high)"),
         # handwriting
         (lambda: read_page(WHITE), "no digits found; try more light"),
@@ -144,8 +130,8 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: plot_grid(CONTEXT[None], real=[True]), "real is [True]; expected numbers of row"),
         (lambda: plot_grid(CONTEXT[None], real=[-1]), "real is [-1]; expected numbers of rows, 0"),
         (lambda: plot_chain(CONTEXT, CONTEXT, columns=0), "columns is 0; expected an integer"),
+        (lambda: plot_chain(CONTEXT[None], CONTEXT), "got (1, 4) images; expected one sequence"),
         (lambda: plot_chain(CONTEXT, MANY), " inches: too many images for one figure"),
-        (lambda: animate_chain(CONTEXT, MANY, "a.gif"), "got 10,003 images; expected at most 100"),
         (lambda: animate_chain(MANY[:97], CONTEXT, "a.gif"), "got 101 images; expected at most 1"),
         (lambda: animate_chain(CONTEXT, CONTEXT, "a.gif", seconds=700), "seconds is 700; expected"),
         (lambda: animate_chain(CONTEXT, CONTEXT, "a.jpg"), "a.jpg: expected a .gif file"),
@@ -160,36 +146,26 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         (lambda: read_page(WHITE, count="3"), "count is '3'; expected an integer"),
         (lambda: normalise(WHITE), "no ink found"),
         (lambda: find_digits(WHITE[0]), "the picture has shape (99,)"),
-        (lambda: in_mnist_form(np.zeros((9, 9))), "no ink found"),
         (lambda: in_mnist_form(np.full((9, 9), np.nan)), "expected (h, w) of finite numbers"),
         (lambda: load_picture(np.zeros((0, 5))), "the picture has shape (0, 5)"),
         (lambda: load_picture(np.zeros((5, 5, 5))), "the picture has shape (5, 5, 5)"),
-        (lambda: load_picture(np.full((5, 5), "a")), "images are <U1; expected integers in [0, 2"),
-        (lambda: load_picture(np.full((5, 5), np.nan)), "images range from nan to nan"),
         (lambda: load_picture(np.full((5, 5), 2.0)), "images range from 2.0 to 2.0; expected valu"),
-        (lambda: load_picture(np.full((5, 5), -1)), "images range from -1 to -1"),
-        (
-            lambda: load_picture(Image.fromarray(np.full((5, 5), -1, np.int32))),
-            "images range from -1.0",
-        ),
+        (lambda: load_picture(Image.fromarray(np.int32([[-1]]))), "images range from -1.0"),
         (lambda: load_picture(np.broadcast_to(np.uint8(0), (8_000, 8_000))), "50,000,000 are read"),
         (lambda: load_picture(Image.new("RGB", (0, 9))), "0 x 9 pixels; 1 to 50,000,000 are read"),
         (lambda: load_picture(Image.open(HALF)), "not a picture that can be read: image file is t"),
         (lambda: load_picture(b"no picture"), "the file: not a picture that can be read"),
-        (lambda: load_picture(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"), "not a pict"),
+        (lambda: load_picture(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"), "cannot ide"),
         (lambda: undo(IMAGES), "image 0 is blank"),
         (lambda: undo(CONTEXT + 2), "float64 images range from 2.0 to 2.0"),
         (lambda: shrink(CONTEXT, [22] * 3), "scans have shape (4, 28, 28), and sizes (3,); expec"),
         (lambda: shrink(CONTEXT, [21, 22, 23, 24]), "integers from 22 to 80, at most h and w"),
         (lambda: shrink(CONTEXT, [22.0] * 4), "and sizes (4,); expected (n, h, w) and (n,) intege"),
         (lambda: shrink(CONTEXT, [29] * 4), "integers from 22 to 80, at most h and w"),
-        (lambda: DrawingPad(count=0), "count is 0; expected an integer"),
         (lambda: DrawingPad(2, [[DOT]]), "strokes are those of 1 boxes; expected 2"),
         (lambda: DrawingPad(1, []), "there are 0 boxes; expected 1 to 100"),
         (lambda: DrawingPad(1, [[DOT] * 10_001]), "10,001 strokes; expected at most 10,000"),
         (lambda: DrawingPad(10**6), "count is 1000000; expected an integer from 1 to 100"),
-        (lambda: DrawingPad(1, 5), "strokes are 5; expected a list of strokes for each box"),
-        (lambda: DrawingPad(1, [[[[10**400, 0, 0.1]]]]), "expected at most 10,000 points [x, y, w"),
         (lambda: DrawingPad(strokes=5), "strokes are 5; expected a list of strokes for each box"),
         (lambda: setattr(DrawingPad(), "strokes", None), "strokes are None; expected a list of"),
         (lambda: DrawingPad(1, ["ab"]), "strokes are ['ab']; expected a list of strokes for each"),
@@ -201,7 +177,7 @@ NO_SHIFTS |= {(0, np.nan): np.nan}
         ],
         *[
             (partial(DrawingPad, 1, [[[point]]]), "to [2, 2, 1]")
-            for point in ([np.nan, 0, 0.1], [1e7, 0, 0.1], [0, -1e7, 0.1], [0, 0, 1e7], [0, 0, 0])
+            for point in ([np.nan, 0, 0.1], [10**400, 0, 0.1], [0, 0, 1e7], [0, 0, 0])
         ],
     ],
 )
@@ -221,6 +197,7 @@ def k():
     k.predictor = k.NextImagePredictor(units=(2, 2))
     k.by_four = k.NextImagePredictor(units=(2, 2))
     k.by_four.compile(steps_per_execution=4)
+    k.run = lambda *given, **more: k.resumable_fit(*given, "new", **ONCE | more)
     k.adapt_end = lambda *end: k.adapt(k.keras.Sequential([k.Input((784,)), *end]), CONTEXT[0])
     image = k.Input((784,))
     k.inverted = k.keras.Model(image, 1 - k.Dense(784, "sigmoid")(image))
@@ -259,10 +236,8 @@ FIRST = "call fit_codes(inputs, targets) first"
     ("ask", "fault"),
     [
         # model and classifier
-        (lambda k: k.NextImagePredictor(0), "length is 0; expected an integer"),
-        (lambda k: k.NextImagePredictor(10**5), "100000; expected an integer from 1 to 100"),
+        (lambda k: k.NextImagePredictor(101), "length is 101; expected an integer from 1 to 100"),
         (lambda k: k.NextImagePredictor(units=(9,)), "units are (9,); expected two widths"),
-        (lambda k: k.NextImagePredictor(units=9), "units are 9; expected two widths"),
         (lambda k: k.NextImagePredictor(units=(4, 0)), "a width in units is 0; expected an int"),
         (lambda k: k.NextImagePredictor(units=(10**6, 4)), "an integer from 1 to 2,048"),
         (lambda k: k.make_optimizer("adamax"), "is 'adamax'; expected one of 'sgd', 'rmsprop', 'a"),
@@ -274,20 +249,17 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.adapt_end(k.Dense(783, "sigmoid")), "expected Dense(784, activation='sigmoid"),
         (lambda k: k.adapt_end(k.Dense(784, "sigmoid", use_bias=False)), "the last layer is <Den"),
         (lambda k: k.adapt_end(k.Dense(784, "tanh")), "the last layer is <Dense"),
-        (lambda k: k.adapt_end(k.Dense(784, "sigmoid"), k.ReLU()), "the last layer is <ReLU"),
         (lambda k: k.adapt(k.inverted, CONTEXT[0]), "the last layer is <Operation name"),
         (lambda k: k.adapt_end(k.Reshape((7, 112))), "the last layer is None"),
         (lambda k: k.adapt(k.predictor, CONTEXT), "mean_target has shape (4, 28, 28); expected"),
         (lambda k: k.adapt(k.keras.Sequential(), BLANK), "the model has no weights yet"),
         (lambda k: k.generate(says(CONTEXT), CONTEXT, 1), "float64 (4, 28, 28); expected (1, 28,"),
-        (lambda k: k.generate(says(BLANK[None, ..., None]), CONTEXT, 1), "predicts float64 (1, 28"),
         (lambda k: k.generate(says(BLANK[None] * np.nan), CONTEXT, 1), "28, 28) without NaN"),
         (lambda k: k.generate(says(0), CONTEXT[None, None], 1), "expected (t, 28, 28) or (n, t, 2"),
         (lambda k: k.predictor.predict_next(CONTEXT[1:]), "shape (3, 28, 28); expected (4, 28"),
         (lambda k: k.predictor.predict_next(np.zeros(784)), "images have shape (784,)"),
         (lambda k: k.predictor.predict_next(CONTEXT[None][:0]), "images have shape (0, 4, 28, 28)"),
-        (lambda k: k.predictor.generate(CONTEXT, 0), "steps is 0; expected an integer"),
-        (lambda k: k.predictor.generate(CONTEXT, 10**9), "expected an integer from 1 to 100,000"),
+        (lambda k: k.generate(0, 0, 10**6), "steps is 1000000; expected an integer from 1 to 100,"),
         (lambda k: k.read_digits(CONTEXT * np.nan), "float64 images range from nan"),
         (lambda k: k.train_classifier(IMAGES, LABELS), "with n at least 128"),
         (lambda k: k.train_classifier(TWICE[..., 1:], np.tile(LABELS, 2)), "expected uint8 (n, 28"),
@@ -313,27 +285,16 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.train_verifier(UP, None), "steps is None; expected an integer"),
         (lambda k: os.mkfifo("model.keras") or k.epochs_done("."), "was not saved by resumable_fi"),
         (lambda k: k.epochs_done(__file__), "test_bad_input.py is a file; expected the folder of"),
-        (lambda k: k.resumable_fit(None, UP, "new", **ONCE | {"epochs": 0}), "epochs is 0; exp"),
-        (lambda k: k.resumable_fit(None, UP, "new", **ONCE | {"steps_per_epoch": 0}), "epoch is 0"),
-        (
-            lambda k: k.resumable_fit(k.predictor, UP, "new", **ONCE, batch_size=0),
-            "batch_size is 0",
-        ),
-        (
-            lambda k: k.resumable_fit(
-                k.predictor, UP, "new", **ONCE, validation_data=UP.batches(8)
-            ),
-            "is a stream; expected validation_steps",
-        ),
-        (lambda k: k.resumable_fit(k.predictor, SHORT, "new", **ONCE), "the model reads 4 imag"),
-        (lambda k: k.resumable_fit(k.by_four, UP, "new", **ONCE), "expected a multiple of the mo"),
+        (lambda k: k.run(None, UP, epochs=0), "epochs is 0; expected an integer"),
+        (lambda k: k.run(None, UP, steps_per_epoch=0), "steps_per_epoch is 0; expected an integer"),
+        (lambda k: k.run(k.predictor, UP, batch_size=0), "batch_size is 0; expected an integer"),
+        (lambda k: k.run(k.predictor, UP, validation_data=UP.batches(8)), "expected validation_s"),
+        (lambda k: k.run(k.predictor, SHORT), "the model reads 4 images; contexts have 1"),
+        (lambda k: k.run(k.by_four, UP), "expected a multiple of the model's steps_per_execution"),
         (lambda k: find(k, b"no archive"), "model.keras was not saved by resumable_fit;"),
-        (lambda k: find(k, b"PK\5\6" + bytes(18)), "model.keras was not saved by resumable_fit;"),
-        (lambda k: find(k, b"PK\5\6" + bytes(16) + b"\1\0" + b"3"), "model.keras was not saved"),
         (lambda k: find(k, b"PK\5\6" + bytes(16) + b"\5\0001 2 8"), "model.keras was not saved"),
         # sampling
-        (lambda k: k.NextImageSampler(k.predictor, codes=0), "codes is 0; expected an integer"),
-        (lambda k: k.NextImageSampler(k.predictor, codes=785), "expected an integer from 1 to 784"),
+        (lambda k: k.NextImageSampler(0, 785), "codes is 785; expected an integer from 1 to 784"),
         (lambda k: k.NextImageSampler(k.predictor, units=0), "units is 0; expected an integer"),
         (lambda k: k.NextImageSampler(k.predictor, blocks=0), "blocks is 0; expected an integer"),
         (lambda k: k.NextImageSampler(k.flat(4)), "is no Sequential that ends in Dense and"),
@@ -352,8 +313,7 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.sampler.trajectory(CONTEXT, guidance=-1), "guidance is -1; expected a number"),
         (lambda k: k.sampler.sample(CONTEXT, guidance=10.1), "expected a number from 0 to 10"),
         (lambda k: k.diverged.sample(CONTEXT), "codes are not finite: the sampler's training has"),
-        (lambda k: k.sampler.sample(CONTEXT, 0), "n is 0; expected an integer"),
-        (lambda k: k.sampler.sample(CONTEXT, 10_001), "expected an integer from 1 to 10,000"),
+        (lambda k: k.sampler.sample(0, 10_001), "n is 10001; expected an integer from 1 to 10,000"),
         (lambda k: k.sampler.generate(CONTEXT, 0), "steps is 0; expected an integer"),
         (lambda k: k.precision_and_recall(POINTS[:3], POINTS), "(n, d) and (m, d) of at least 4"),
         (lambda k: k.precision_and_recall(POINTS, POINTS[:, 1:]), "shapes (120, 3) and (120, 2)"),
@@ -375,9 +335,7 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.two_sample_accuracy(IMAGES[:7], IMAGES[:7]), "7 images and 7 real ones; exp"),
     ],
 )
-def test_what_models_measures_and_training_cannot_use_is_refused(
-    k, ask, fault, tmp_path, monkeypatch
-):
+def test_what_models_and_measures_cannot_use_is_refused(k, ask, fault, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=re.escape(fault)):
         ask(k)

@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import nbformat
 import numpy as np
@@ -23,8 +22,8 @@ from selenium.webdriver.common.utils import free_port
 from selenium.webdriver.support.ui import WebDriverWait
 
 from classifier import read_digits
+from studies.report import ROOT
 
-ROOT = Path(__file__).parent.parent
 DRAWINGS = json.loads((ROOT / "datasets" / "drawings.json").read_text())
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 missing = pytest.mark.skipif(not (BROWSER and DRIVER), reason="no chromium, or no chromedriver")

@@ -1,17 +1,16 @@
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
 
-from data import load_mnist
 from sampling import decoder as module
 from sampling.decoder import LARGEST, PLACES, RADIUS, RAREST, WINDOW, PixelDecoder
 from sampling.sampler import CODE_NOISE
 from sampling.scans import SIZES, undo
+from studies.report import ROOT
 
 HALF = WINDOW**2 // 2  # pixels of a window before its middle
 SIZE, N = 24, 200
+numpy = keras.ops.convert_to_numpy
 
 
 @pytest.fixture(scope="module")
@@ -21,12 +20,9 @@ def decoder():
 
 def set_weights(decoder, deviation):
     rng = np.random.default_rng(0)
-    decoder.set_weights(
-        [
-            deviation * rng.standard_normal(w.shape) if w.dtype.kind == "f" else w
-            for w in decoder.get_weights()
-        ]
-    )
+    for weight in decoder.weights:
+        if weight.dtype == "float32":
+            weight.assign(deviation * rng.standard_normal(weight.shape))
 
 
 def inputs(codes, noise):
@@ -52,7 +48,7 @@ def test_draws_ink_with_the_probability_that_it_answers_with(decoder):
     np.testing.assert_allclose(losses, place - SIZE**2 * np.log(0.3), rtol=1e-4)
 
 
-def test_draws_sizes_and_places_with_their_probabilities(decoder):
+def test_draws_sizes_and_places_with_their_probabilities(decoder, monkeypatch):
     set_weights(decoder, 0)
     bias = np.full(len(SIZES) + 2 * PLACES, -20.0)
     starts = 0, len(SIZES), len(SIZES) + PLACES
@@ -60,13 +56,9 @@ def test_draws_sizes_and_places_with_their_probabilities(decoder):
         bias[start + often], bias[start + seldom] = np.log(0.8), np.log(0.2)
     decoder.place_logits.bias.assign(bias)
     decoder.logit.bias.assign([20])  # all ink: the images are as wide as their scans
-    calls = []
-    predict, decoder.predict_on_batch = (
-        decoder.predict_on_batch,
-        lambda x: calls.append(x) or predict(x),
-    )
+    calls, predict = [], decoder.predict_on_batch
+    monkeypatch.setattr(decoder, "predict_on_batch", lambda x: calls.append(x) or predict(x))
     images = decoder.draw(np.zeros((N, 4), "float32"), np.random.default_rng(0))
-    decoder.predict_on_batch = predict
     assert images.shape == (N, 28, 28) and images.dtype == np.float32
     assert images[:, 5:24, 5:24].min() > 0.97
     _, sizes, corners, noise = calls[0]
@@ -81,9 +73,7 @@ def test_draws_sizes_and_places_with_their_probabilities(decoder):
 @pytest.mark.parametrize(
     ("y", "x", "hidden"), [(10, 12, 0), (10, 12, HALF), (23, 12, RADIUS), (23, 23, 0)]
 )
-def test_each_pixel_sees_what_was_drawn_near_it_and_nothing_else(
-    decoder, y, x, hidden, monkeypatch
-):
+def test_each_pixel_sees_only_what_was_drawn_near_it(decoder, y, x, hidden, monkeypatch):
     """And is ink as often as its negative log-likelihood says."""
     set_weights(decoder, 0.15)
     # Blind to the last so many that were drawn: one changes no other if only those would see it.
@@ -105,27 +95,21 @@ def test_each_pixel_sees_what_was_drawn_near_it_and_nothing_else(
     # Of all pixels, the loss now looks at this one alone.
     chosen = np.tile((np.array([y, x], "float32") + 0.5) / SIZE, (N, 1, 1))
     monkeypatch.setattr(module, "CHOSEN", 1)
-    monkeypatch.setattr(
-        keras.random, "uniform", lambda *_, **__: keras.ops.convert_to_tensor(chosen)
-    )
+    monkeypatch.setattr(keras.random, "uniform", lambda *_, **__: keras.ops.array(chosen))
     room = np.pad(scans, ((0, 0), (0, LARGEST - 32), (0, LARGEST - 32)))
-    losses = keras.ops.convert_to_numpy(
-        decoder.negative_log_likelihood(given[0], room, *given[1:3])
-    )
+    losses = numpy(decoder.negative_log_likelihood(given[0], room, *given[1:3]))
     room[:, y, x] ^= True
-    others = keras.ops.convert_to_numpy(
-        decoder.negative_log_likelihood(given[0], room, *given[1:3])
-    )
+    others = numpy(decoder.negative_log_likelihood(given[0], room, *given[1:3]))
     ink = scans[:, y, x]
     assert ink.any() and not ink.all()
     difference = (losses - others)[ink.argmax()] / SIZE**2  # of ink and paper
     assert ink.mean() == pytest.approx(1 / (1 + np.exp(difference)), abs=2 / N)
 
 
-def test_what_ships_expects_the_scans_of_real_images():
+def test_what_ships_expects_the_scans_of_real_images(mnist):
     """Without the residual, say, the weights still fit, but the network is another."""
-    shipped = keras.saving.load_model(Path(__file__).parent.parent / "models" / "sampler.keras")
-    images = load_mnist()[1][0][:200] / np.float32(255)
+    shipped = keras.saving.load_model(ROOT / "models" / "sampler.keras")
+    images = mnist[1][0][:200] / np.float32(255)
     noise = np.random.default_rng(0).standard_normal((200, shipped.codes)).astype("float32")
     codes = shipped.to_codes(images) + CODE_NOISE * noise
     scans = undo(images)

@@ -5,7 +5,9 @@ import pytest
 
 from augmentation import AUGMENTATION
 from evaluation import digit_means, evaluate, evaluate_chains
+from model import NextImagePredictor, make_optimizer
 from preprocessing import Corruption, DigitSequences, digit_windows
+from training import train_predictor
 
 
 def oracle(digits):
@@ -80,8 +82,11 @@ def test_chains_start_from_the_windows_that_allow_them(mnist):
     assert evaluate_chains(oracle(expected), starts, steps=1, n=50)["chain_accuracy"] == 1
 
 
-def test_learning_shows_in_the_measures(model, test, capfd):
+def test_learning_shows_in_the_measures(train, test, capfd):
     """One image for all stands at a ratio of 1.18, with one answer in six right."""
+    own = make_optimizer("adam", learning_rate=0.01)
+    model = train_predictor(train, 200, own, 64, build=lambda t: NextImagePredictor(t, (32, 32)))
+    assert model.optimizer is own and float(own.learning_rate) == pytest.approx(0.01)
     measures = evaluate(model, test, n=1_200)
     assert measures["ratio"] < 1.06
     assert measures["accuracy"] > 0.8

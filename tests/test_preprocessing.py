@@ -37,9 +37,7 @@ def check_even(counts, mean):
     ("windows", "expected"),
     [
         (digit_windows(), [list(range(start, start + 5)) for start in range(6)]),
-        (digit_windows(9), [list(range(10))]),
         (digit_windows(np.uint8(255), wrap=True)[9:, 250:], [[9, 0, 1, 2, 3, 4]]),
-        (digit_windows(12, wrap=True)[9:], [[9, *range(10), 0, 1]]),
         (follow_windows(digit_windows(), 6), [list(range(10))]),
         (follow_windows(digit_windows(1, wrap=True), 12)[9:], [[9, *range(10), 0, 1]]),
         (follow_windows([[2, 1], [1, 0], [2, 1]], 2), [[2, 1, 0]]),
@@ -198,9 +196,7 @@ def test_any_function_can_augment_the_contexts():
 @pytest.mark.parametrize(("size", "count"), [(1, 1), (70, 1), (64, 2), (192, 3)])
 def test_a_batch_is_made_of_blocks_of_32_whichever_shard_draws_them(size, count, monkeypatch):
     drawn, draw = [], DigitSequences.draw
-    monkeypatch.setattr(
-        DigitSequences, "draw", lambda self, *given: drawn.append(given) or draw(self, *given)
-    )
+    monkeypatch.setattr(DigitSequences, "draw", lambda *it: drawn.append(it[1:]) or draw(*it))
     one = sequences(corruption=Corruption(0.5), augmentation=AUGMENTATION)
     whole, blocks = one.batches(size, start=2), -(-size // 32)
     shards = [one.batches(size, start=2, shard=(index, count)) for index in range(count)]

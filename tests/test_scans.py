@@ -1,6 +1,5 @@
 import numpy as np
 
-from data import load_mnist
 from sampling.scans import LARGEST, shrink, undo
 
 
@@ -53,9 +52,9 @@ def test_undo_finds_the_scan():
     assert np.abs(corners - wanted).max() < 0.6
 
 
-def test_undo_finds_scans_of_real_images():
+def test_undo_finds_scans_of_real_images(mnist):
     """Half of them give the same image, level by level; an error of one pixel would be 1/255."""
-    images = load_mnist()[1][0][:24]
+    images = mnist[1][0][:24]
     scans, sizes, _ = undo(images)
     again = np.round(255 * shrink(scans, sizes))
     assert ((again == images).mean(axis=(1, 2)) > 0.99).mean() > 0.5

@@ -17,20 +17,13 @@ from studies.plateau import Watch
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_network_trains_and_is_saved_and_loaded(name, train, tmp_path):
-    model = NETWORKS[name](4)
-    adapt(model, train.mean_target())  # ends as it asks
-    # Traced, they take most of a minute.
-    model.compile("adam", summed_squared_error, run_eagerly=keras.backend.backend() != "jax")
-    inputs, targets, _ = train.sample(2)
-    before = model.get_weights()
-    model.train_on_batch(inputs, targets)
-    assert any((one != other).any() for one, other in zip(before, model.get_weights(), strict=True))
-    model.save(tmp_path / "network.keras")
-    loaded = keras.saving.load_model(tmp_path / "network.keras")
-    predictions = np.asarray(loaded(inputs))
-    assert predictions.shape == (2, 28, 28)
-    np.testing.assert_allclose(predictions, np.asarray(model(inputs)), atol=1e-6)
+def test_a_network_is_the_one_that_was_measured(name, train):
+    network = NETWORKS[name](4)
+    adapt(network, train.mean_target())  # ends as it asks
+    first, second = np.asarray(network(train.sample(2)[0]))
+    assert first.shape == (28, 28) and (first != second).any()
+    table = (report.RESULTS / "architectures.md").read_text()
+    assert f"| {name} | plain | {network.count_params():,} |" in table
 
 
 def test_a_watch_stops_when_enough_is_right(test):
