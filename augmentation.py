@@ -55,7 +55,7 @@ class Augmentation:
             values are then cut to [0, 1].
 
     Raises:
-        ValueError: A rate outside of [0, 1], or a range outside of its limits.
+        ValueError: A rate outside of [0, 1], or a range outside of its `LIMITS`.
 
     Example:
 
@@ -82,12 +82,9 @@ class Augmentation:
             check_number(getattr(self, name), name, 0, 1)
         for name, (least, most) in LIMITS.items():
             given = getattr(self, name)
-            if np.shape(given) != (2,):
-                raise ValueError(f"{name} is {given!r}; expected a range (low, high)")
-            low, high = given
-            check_number(low, f"{name}, a range (low, high),", least, most)
-            check_number(high, f"{name}, a range (low, high),", low, most)
-            object.__setattr__(self, name, (low, high))  # of a list, which may change later
+            if np.shape(given) != (2,) or not least <= given[0] <= given[1] <= most:
+                wanted = f"a range (low, high) from {least} to {most}"
+                raise ValueError(f"{name} is {given!r}; expected {wanted}")
 
     def __call__(
         self, images: ArrayLike, seed: int | np.random.Generator | None = None
@@ -124,7 +121,10 @@ class Augmentation:
         amounts = {name: drawn(*getattr(self, name), name == "zoom") for name in LIMITS}
         direction = rng.uniform(0, 2 * np.pi, len(changed) // times).astype(np.float32)
         direction = np.repeat(direction, times)[:, None, None]
-        changed = _thickened(changed, amounts["thickness"])
+        thick = ndimage.grey_dilation(changed, (1, 3, 3))
+        thin = ndimage.grey_erosion(changed, (1, 2, 2))
+        extreme = np.where(amounts["thickness"] > 0, thick, thin)
+        changed = changed + np.abs(amounts["thickness"]) * (extreme - changed)
         changed = _warped(changed, amounts, direction)
         blurred = ndimage.convolve(changed, BINOMIAL, mode="constant")
         changed += amounts["blur"] * (blurred - changed)
@@ -148,12 +148,6 @@ AUGMENTATION = Augmentation(
     paper=(0, 0.25),
     noise=(0, 0.25),
 )
-
-
-def _thickened(images: np.ndarray, thickness: np.ndarray) -> np.ndarray:
-    thick, thin = ndimage.grey_dilation(images, (1, 3, 3)), ndimage.grey_erosion(images, (1, 2, 2))
-    extreme = np.where(thickness > 0, thick, thin)
-    return images + np.abs(thickness) * (extreme - images)
 
 
 def _warped(

@@ -13,7 +13,7 @@ import numpy as np
 
 from classifier import read_digits
 from data import SIDE, load_mnist
-from model import append, check_length, check_predictions, generate
+from model import check_length, check_predictions, feed_back, generate
 from preprocessing import DigitSequences, follow_windows
 
 
@@ -127,13 +127,15 @@ def evaluate_chains(
         arguments["seed"] = np.random.default_rng(arguments["seed"])
     means, variances = _digit_statistics()
     go_on = getattr(model, "generate", functools.partial(generate, model))
+
+    def predict(context: np.ndarray) -> np.ndarray:
+        return go_on(context.reshape(n, -1, SIDE, SIDE), 1, **arguments)[:, 0]  # (n, 28, 28)
+
     correct, errors = np.empty((n, steps), bool), np.empty(steps)
-    for step, digits in enumerate(chains[rows, length:].T):
-        context = inputs.reshape(n, -1, SIDE, SIDE)
-        images = go_on(context, 1, **arguments)[:, 0]  # (n, 28, 28)
+    for step, images in enumerate(feed_back(model, predict, inputs, steps)):
+        digits = chains[rows, length + step]
         correct[:, step] = read_digits(images) == digits
         errors[step] = (_errors(images, means[digits]) + variances[digits]).mean()
-        inputs = append(model, inputs, images)
     return {
         "step_accuracy": correct.mean(axis=0),
         "chain_accuracy": float(correct.all(axis=1).mean()),

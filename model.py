@@ -5,7 +5,7 @@ answer: `adapt` starts the output at the mean target image, and the loss sums
 over pixels instead of averaging them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -244,7 +244,7 @@ def generate(model: keras.Model, images: ArrayLike, steps: int) -> np.ndarray:
         # Not `predict`, which is made for data sets, not loops.
         return check_predictions(model.predict_on_batch(context), len(context))
 
-    chains = feed_back(model, predict, context, steps)
+    chains = np.stack([*feed_back(model, predict, context, steps)], axis=1)
     return chains[0] if single else chains
 
 
@@ -270,30 +270,18 @@ def check_predictions(predictions: np.ndarray, n: int) -> np.ndarray:
     return predictions.clip(0, 1)
 
 
-def append(model: keras.Model, context: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """Appends one image each `(n, 28, 28)` to contexts `(n, t, 784)`. Of a model that says that it
-    reads any number they keep all images; otherwise they lose the first."""
-    shape = getattr(model, "input_shape", None)
-    kept = context if shape and shape[1] is None else context[:, 1:]
-    return np.concatenate([kept, images.reshape(-1, 1, PIXELS)], axis=1)
-
-
 def feed_back(
-    model: keras.Model,
-    predict: Callable[[np.ndarray], np.ndarray],
-    context: np.ndarray,
-    steps: int,
-) -> np.ndarray:
-    """Appends each of a model's predictions `(n, 28, 28)` to the context `(n, t, 784)` of the next.
-
-    Returns:
-        The predictions, `float32 (n, steps, 28, 28)`, whatever the model's precision.
-    """
-    chain = []
+    model: keras.Model, predict: Callable[[np.ndarray], np.ndarray], context: np.ndarray, steps: int
+) -> Iterator[np.ndarray]:
+    """Yields a model's predictions, `float32 (n, 28, 28)`, and appends each to the context
+    `(n, t, 784)` of the next. Of a model that says that it reads any number, contexts keep all
+    images; otherwise they lose the first."""
+    shape = getattr(model, "input_shape", None)
+    first = 0 if shape and shape[1] is None else 1
     for _ in range(steps):
-        chain.append(predict(context))
-        context = append(model, context, chain[-1])
-    return np.stack(chain, axis=1).astype("float32", copy=False)
+        images = predict(context).astype("float32", copy=False)
+        yield images
+        context = np.concatenate([context[:, first:], images.reshape(-1, 1, PIXELS)], axis=1)
 
 
 def check_context(images: ArrayLike, length: int | None) -> tuple[np.ndarray, bool]:

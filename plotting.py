@@ -193,18 +193,10 @@ def plot_page(
     >>> page = load_picture("page.jpg")
     >>> plot_page(page, find_digits(page), find_left_out(page))
     """
-    boxes = np.reshape(boxes, (0, 4)) if not np.size(boxes) else np.asarray(boxes)
     page = np.asarray(page)
-    coloured = page.dtype == np.uint8 and page.shape[2:] == (3,)
-    if not coloured or boxes.ndim != 2 or boxes.shape[1] != 4 or len(boxes) > 1_000:
-        raise ValueError(
-            f"page is {page.dtype} {page.shape}, and boxes {boxes.shape}; "
-            "expected uint8 (h, w, 3) and (k, 4), with k at most 1,000"
-        )
+    if page.dtype != np.uint8 or page.shape[2:] != (3,):
+        raise ValueError(f"page is {page.dtype} {page.shape}; expected uint8 (h, w, 3)")
     height, width = page.shape[:2]
-    first, last = boxes[:, :2], boxes[:, 2:]
-    if not np.all((first >= 0) & (first < last) & (last <= [height, width])):
-        raise ValueError("boxes are not on the page; expected top, left, bottom and right of each")
     inches = 9 / max(height, width)
     ax = _new_axes(width * inches, height * inches + 0.3)[0]
     step = -(-max(height, width) // 3_000)  # a figure shows no more pixels

@@ -56,7 +56,7 @@ def load_picture(picture: Picture) -> np.ndarray:
         return load_picture(io.BytesIO(picture))
     if isinstance(picture, str | os.PathLike) or hasattr(picture, "read"):
         if not hasattr(picture, "read") and not os.path.isfile(picture):  # a pipe would wait
-            raise FileNotFoundError(f"{picture}: no such file")
+            raise FileNotFoundError(f"{picture} is not a file")
         readable = set(FORMATS) & set(Image.registered_extensions().values())
         try:
             with Image.open(picture, formats=sorted(readable)) as opened:

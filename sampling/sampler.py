@@ -310,7 +310,7 @@ class NextImageSampler(keras.Model):
         def draw(context: np.ndarray) -> np.ndarray:
             return self.decoder.draw(self._solve(context, guidance, rng)[-1], rng)
 
-        chains = feed_back(self, draw, context, steps)  # (b n, steps, 28, 28)
+        chains = np.stack([*feed_back(self, draw, context, steps)], axis=1)  # (b n, steps, 28, 28)
         if n is not None:
             chains = chains.reshape(-1, n, *chains.shape[1:])
         return chains[0] if single else chains

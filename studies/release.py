@@ -27,8 +27,7 @@ import numpy as np
 import papermill
 
 from augmentation import AUGMENTATION
-from classifier import train_classifier
-from data import load_mnist
+from data import SIDE, load_mnist
 from model import make_optimizer
 from preprocessing import Corruption, DigitSequences, digit_windows
 from sampling.sampler import NextImageSampler
@@ -85,20 +84,61 @@ def release_notebook(path: Path) -> None:
     shutil.copy(folder / path.name, path)
 
 
+def train_classifier(images: np.ndarray, labels: np.ndarray, epochs: int = 5) -> keras.Model:
+    """Trains a small convolutional network on images, and on averages of images of one digit: one
+    that knows sharp digits only may read every average as a 1."""
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    classifier = keras.Sequential(
+        [
+            keras.Input((SIDE, SIDE)),
+            layers.Reshape((SIDE, SIDE, 1)),
+            layers.Conv2D(24, 5, use_bias=False),
+            layers.MaxPooling2D(),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.Conv2D(48, 5, use_bias=False),
+            layers.MaxPooling2D(),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.Flatten(),
+            layers.Dropout(0.5),
+            layers.Dense(64, use_bias=False),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.Dropout(0.2),
+            layers.Dense(10, activation="softmax", use_bias=False),
+        ],
+        name="digit_classifier",
+    )
+
+    size = 128
+    steps = len(images) // size
+    rng = np.random.default_rng(0)
+    of_digit = [np.flatnonzero(labels == digit) for digit in range(10)]
+
+    def batches():
+        for _ in range(epochs):
+            for chosen in rng.permutation(len(images))[: steps * size].reshape(steps, -1):
+                batch = images[chosen] / np.float32(255)
+                count = 2 ** rng.integers(1, 6)
+                for i, digit in enumerate(labels[chosen[: size // 4]]):
+                    batch[i] = images[rng.choice(of_digit[digit], count)].mean(axis=0) / 255
+                yield batch, labels[chosen]
+
+    optimizer = make_optimizer("adam", epochs * steps, learning_rate=3e-3)
+    classifier.compile(optimizer, "sparse_categorical_crossentropy")
+    classifier.fit(batches(), steps_per_epoch=steps, epochs=epochs, shuffle=False, verbose=2)
+    return classifier
+
+
 def predictor(**changes) -> keras.Model:
     changes |= {"corruption": Corruption(0.3), "augmentation": AUGMENTATION, "seed": 0}
     return train_predictor(DigitSequences(*load_mnist()[0], **changes), steps=3_000)
 
 
-def fit(
-    model: keras.Model, x: np.ndarray, y: np.ndarray, batch_size: int, epochs: int, rate: float
-) -> None:
-    model.compile(make_optimizer("adam", epochs * len(x) // batch_size, learning_rate=rate))
-    model.fit(x, y, batch_size=batch_size, epochs=epochs, verbose=2)
-
-
 def sampler(
-    reader: str, sequences: list[DigitSequences], epochs: int, rate: float, start: str = ""
+    reader: str, sequences: list[DigitSequences], epochs: int, start: str = ""
 ) -> keras.Model:
     def load(name: str) -> keras.Model:
         return keras.saving.load_model(ROOT / "models" / f"{name}.keras")
@@ -119,7 +159,8 @@ def sampler(
     batches = (next(next(streams)) for _ in range(240))
     parts = [(model.predict_on_batch(inputs), targets) for inputs, targets in batches]
     states, targets = (np.concatenate(part) for part in zip(*parts, strict=True))
-    fit(model, states, targets, 500, epochs, rate)
+    model.compile(make_optimizer("adam", epochs * len(states) // 500, learning_rate=0.001))
+    model.fit(states, targets, batch_size=500, epochs=epochs, verbose=2)
     model.fit_spread(*sequences[0].sample(15_000)[:2])
     return model
 
@@ -130,7 +171,7 @@ def writer_sampler() -> keras.Model:
         DigitSequences(images, labels, digit_windows(length, wrap=True), pairing=writers, seed=0)
         for length in (4, 9, 19)
     ]
-    return sampler("writer", sequences, epochs=75, rate=0.001, start="sampler")
+    return sampler("writer", sequences, epochs=75, start="sampler")
 
 
 MODELS = {  # how to train it, on which backend, and the bits of its weights
@@ -139,7 +180,7 @@ MODELS = {  # how to train it, on which backend, and the bits of its weights
     "endless": (lambda: predictor(windows=digit_windows(wrap=True)), "tensorflow", 10),
     "writer": (lambda: train_on_writers(*by_writers()), "jax", 10),
     "sampler": (
-        lambda: sampler("next_image", [DigitSequences(*load_mnist()[0], seed=0)], 150, 0.001),
+        lambda: sampler("next_image", [DigitSequences(*load_mnist()[0], seed=0)], 150),
         "jax",
         7,
     ),

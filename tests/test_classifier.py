@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 
-import classifier
-from classifier import classify, digit_classifier, digit_probabilities, read_digits
+from classifier import SHIPPED, classify, digit_probabilities, read_digits
 from evaluation import digit_means
+from studies.release import train_classifier
 
 
 def test_reads_sharp_and_soft_digits(mnist):
@@ -15,10 +15,11 @@ def test_reads_sharp_and_soft_digits(mnist):
     features, probabilities = classify(images)
     assert features.shape == (2, 3, 64) and probabilities.shape == (2, 3, 10)
     assert features.dtype == probabilities.dtype == np.float32
-    expected = digit_classifier().predict_on_batch(images.reshape(6, 28, 28) / np.float32(255))
+    shipped = keras.saving.load_model(SHIPPED)
+    expected = shipped.predict_on_batch(images.reshape(6, 28, 28) / np.float32(255))
     np.testing.assert_allclose(probabilities.reshape(6, 10), expected, atol=1e-5)
     # From the features, only the last layer is left.
-    logits = features @ keras.ops.convert_to_numpy(digit_classifier().layers[-1].kernel)
+    logits = features @ keras.ops.convert_to_numpy(shipped.layers[-1].kernel)
     np.testing.assert_allclose(keras.ops.softmax(logits), probabilities, atol=1e-5)
     np.testing.assert_array_equal(digit_probabilities(images), probabilities)
     np.testing.assert_array_equal(read_digits(images), probabilities.argmax(axis=-1))
@@ -32,8 +33,8 @@ def test_reads_sharp_and_soft_digits(mnist):
 def test_the_classifier_learns_the_same_every_time(mnist):
     (images, labels), (test_images, test_labels) = mnist
     sets = [(images[:3_000], labels[:3_000])] * 2
-    trained, again = (classifier.train_classifier(*each, epochs=1) for each in sets)
-    shapes = [weight.shape for weight in digit_classifier().get_weights()]
+    trained, again = (train_classifier(*each, epochs=1) for each in sets)
+    shapes = [weight.shape for weight in keras.saving.load_model(SHIPPED).get_weights()]
     assert [weight.shape for weight in trained.get_weights()] == shapes
     pixels = test_images[:500] / np.float32(255)
     answers = trained.predict(pixels, verbose=0)

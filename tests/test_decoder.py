@@ -55,13 +55,21 @@ def test_draws_sizes_and_places_with_their_probabilities(decoder, monkeypatch):
     for start, (often, seldom) in zip(starts, ((20, 6), (4, 3), (4, 5)), strict=True):
         bias[start + often], bias[start + seldom] = np.log(0.8), np.log(0.2)
     decoder.place_logits.bias.assign(bias)
-    decoder.logit.bias.assign([20])  # all ink: the images are as wide as their scans
+    # All ink, so that images are as wide as their scans, or all paper: as the first number says.
+    for layer in (decoder.from_code, decoder.third, decoder.logit):
+        layer.kernel.assign(np.ones_like(layer.kernel))
+    decoder.logit.bias.assign([-20])
+    codes = np.zeros((N, 4), "float32")
+    codes[:, 0] = np.random.default_rng(1).choice([-5, 5], N)
     calls, predict = [], decoder.predict_on_batch
     monkeypatch.setattr(decoder, "predict_on_batch", lambda x: calls.append(x) or predict(x))
-    images = decoder.draw(np.zeros((N, 4), "float32"), np.random.default_rng(0))
+    monkeypatch.setattr(module, "BLOCK", N // 2)
+    monkeypatch.setattr(module, "BATCH", N // 4)
+    images = decoder.draw(codes, np.random.default_rng(0))
     assert images.shape == (N, 28, 28) and images.dtype == np.float32
-    assert images[:, 5:24, 5:24].min() > 0.97
-    _, sizes, corners, noise = calls[0]
+    assert images[codes[:, 0] > 0, 5:24, 5:24].min() > 0.97 and not images[codes[:, 0] < 0].any()
+    sizes, corners = (np.concatenate(each) for each in list(zip(*calls, strict=True))[1:3])
+    noise = calls[0][3]
     assert noise.shape[1:] == (48, 48)
     assert RAREST <= noise.min() < 1.1 * RAREST  # no pixel that is less probable is ink, and
     assert 1 - 1.1 * RAREST < noise.max() <= 1 - RAREST  # none that is more probable paper

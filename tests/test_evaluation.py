@@ -1,12 +1,16 @@
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 
 from augmentation import AUGMENTATION
+from classifier import read_digits
 from evaluation import digit_means, evaluate, evaluate_chains
-from model import NextImagePredictor, make_optimizer
+from handwriting.page import read_page
+from model import NextImagePredictor, generate, make_optimizer
 from preprocessing import Corruption, DigitSequences, digit_windows
+from studies.report import ROOT
 from training import train_predictor
 
 
@@ -92,3 +96,13 @@ def test_learning_shows_in_the_measures(train, test, capfd):
     assert measures["accuracy"] > 0.8
     assert evaluate_chains(model, test, steps=2, n=200)["step_accuracy"][0] > 0.8
     assert capfd.readouterr().out == ""  # no progress bars between a notebook's numbers
+
+
+@pytest.mark.parametrize("name", ["next_image", "endless", "writer"])
+def test_what_ships_goes_on_rightly(name, test):
+    model = keras.saving.load_model(ROOT / "models" / f"{name}.keras")
+    windows = digit_windows(wrap=name != "next_image")
+    assert evaluate(model, test.with_windows(windows), 600)["accuracy"] > 0.99
+    photo = read_page(ROOT / "datasets" / "photo.jpg")
+    assert "".join(map(str, read_digits(photo))) == "12345678912345619773"
+    assert read_digits(generate(model, photo[:4], 5)).tolist() == [5, 6, 7, 8, 9]

@@ -67,6 +67,24 @@ def test_training_moves_a_network_away_from_the_mean_image(mnist):
     np.testing.assert_allclose(generate(again, images[:4], 1)[0], answer, atol=1e-5)
 
 
+def test_training_shows_each_next_image_and_whether_the_same_person_wrote_it(mnist, monkeypatch):
+    images, labels, who, batches = *(each[:600] for each in mnist[0]), np.arange(600) % 3, []
+    monkeypatch.setattr(keras.Model, "fit", lambda _, given, **more: batches.append(next(given)))
+    for name in ("HAND", "AUGMENTATION"):
+        monkeypatch.setattr(writers, name, lambda images, rng: images)
+    sequences = DigitSequences(images, labels, pairing=who, seed=0)
+    writers.train_on_writers(images, labels, who, steps=1)
+    writers.train_verifier(sequences, steps=1)
+    (inputs, answers), ((contexts, others), same) = batches
+    np.testing.assert_array_equal(answers[:, :-1], inputs[:, 1:])
+    *seen, following = images[sequences.draw(128, 1)[1]].swapaxes(0, 1) / np.float32(255)
+    seen = np.stack(seen, axis=1).reshape(128, 4, 784)
+    np.testing.assert_array_equal(contexts, np.concatenate([seen, seen]))
+    np.testing.assert_array_equal(others[:128], following)
+    np.testing.assert_array_equal(same[:, 0], np.repeat([1, 0], 128))
+    assert (others[128:] != following).any(axis=(1, 2)).mean() > 0.8
+
+
 def test_a_verifier_compares_an_image_with_four_others(mnist):
     (images, labels), _ = mnist
     sequences = DigitSequences(images[:600], labels[:600], pairing=np.arange(600) % 3, seed=0)
