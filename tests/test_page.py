@@ -86,6 +86,12 @@ def test_a_page_is_read_from_the_left(change, digits):
     assert min(alike(found, digits[[5, 6, 7, 8]])) > 0.8
 
 
+def test_a_digit_may_be_a_third_as_high_as_others(digits):
+    page, zero = page_of(digits[[3, 6, 8]]), Image.fromarray(255 - digits[0][4:24, 4:24])
+    page[120:146, 450:476] = np.asarray(zero.resize((26, 26)))[..., None]
+    assert len(find_digits(page)) == 4
+
+
 def test_a_row_of_mnists_images_is_a_page(digits):
     row = digits[[5, 6, 7, 8]]
     assert min(alike(read_page(np.hstack(row), count=4), row)) > 0.75

@@ -6,6 +6,7 @@ from scipy.stats import norm
 from model import generate
 from preprocessing import DigitSequences
 from studies import writers
+from studies.report import ROOT
 from studies.writers import LinearModel
 
 RNG = np.random.default_rng(0)
@@ -52,6 +53,8 @@ def test_a_transformer_reads_any_number_of_images_and_none_that_come_later(tmp_p
     for length in (1, 4, 14):
         answer = numpy(predictor(context[:, :length]))
         np.testing.assert_allclose(answer, answers[:, length - 1], atol=1e-5)
+    shipped = keras.saving.load_model(ROOT / "models" / "writer.keras")
+    assert [w.shape for w in predictor.weights] == [w.shape for w in shipped.weights]
     predictor.save(tmp_path / "writer.keras")
     again = keras.saving.load_model(tmp_path / "writer.keras")
     np.testing.assert_allclose(numpy(again(context)), answers[:, -1], atol=1e-5)
@@ -96,3 +99,5 @@ def test_a_verifier_compares_an_image_with_four_others(mnist):
     assert (strangers != targets).any(axis=(1, 2)).mean() > 0.8
     logits, others = (verifier.predict_on_batch([inputs, each]) for each in (targets, strangers))
     assert logits.shape == (30, 1) and (logits != others).any()
+    loss = verifier.evaluate([inputs, targets], np.ones((30, 1)), verbose=0)
+    assert loss == pytest.approx(np.log1p(np.exp(-logits)).mean(), rel=1e-3)
