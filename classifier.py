@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from data import SIDE, flatten
+from data import SIDE, flatten, load_mnist
 
 SHIPPED = Path(__file__).parent / "models" / "digit_classifier.keras"
 
@@ -83,3 +83,40 @@ def read_digits(images: np.ndarray) -> np.ndarray:
     0.9935
     """
     return digit_probabilities(images).argmax(axis=-1)
+
+
+@functools.cache
+def _features_of_digits() -> tuple[np.ndarray, np.ndarray]:
+    """Means `(10, 64)` and inverse covariances `(10, 64, 64)` of the features of each digit."""
+    images, labels = (each[:10_000] for each in load_mnist()[0])
+    of_digit = [classify(images[labels == digit])[0] for digit in range(10)]
+    # Some features hardly vary within a digit; without this, they would decide alone.
+    covariances = [np.cov(features, rowvar=False) + 0.1 * np.eye(64) for features in of_digit]
+    return np.stack([features.mean(axis=0) for features in of_digit]), np.linalg.inv(covariances)
+
+
+def distances_to_digits(images: np.ndarray) -> np.ndarray:
+    """How little each image looks like a digit, as the classifier sees it.
+
+    The classifier reads letters, too, and is often sure of them: it has to choose
+    a digit. This is the squared Mahalanobis distance between the features of an
+    image and those of the nearest digit, by mean and covariance.
+
+    Args:
+        images: As for `classify`.
+
+    Returns:
+        `(...)`: of MNIST's test images, 12 in the median, and 62 at the most for
+        99 in 100.
+
+    Example:
+
+    >>> distances_to_digits(read_page("page.jpg")).argmax()  # the least likely digit
+
+    Reference:
+        Lee, Lee, Lee and Shin, 2018: A simple unified framework for detecting
+        out-of-distribution samples and adversarial attacks.
+    """
+    means, inverses = _features_of_digits()
+    away = classify(images)[0][..., None, :] - means  # (..., 10, 64)
+    return np.einsum("...di,dij,...dj->...d", away, inverses, away).min(axis=-1)

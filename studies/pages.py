@@ -66,19 +66,27 @@ def distance(read: str, right: str) -> int:
 
 
 def run(kind: str, picture, text: str, model: keras.Model, read: Callable = read_page) -> dict:
+    def attempt(**given) -> np.ndarray:
+        try:
+            return read(picture, **given)
+        except ValueError:
+            return np.zeros((0, 28, 28), np.uint8)
+
+    def text_of(images) -> str:
+        return "".join(map(str, read_digits(images))) if len(images) else ""
+
     start, right = time.perf_counter(), text.replace("|", "")
-    try:
-        images = read(picture)
-    except ValueError:
-        images = np.zeros((0, 28, 28), np.uint8)
-    seconds = time.perf_counter() - start
-    digits, found = read_digits(images) if len(images) else [], len(images) == len(right)
+    images = attempt()
+    seconds, found = time.perf_counter() - start, len(images) == len(right)
+    digits = text_of(images)
+    told = digits if found else text_of(attempt(count=len(right)))
     fours = [at for at in range(len(text) - 3) if text[at : at + 4] in "012345678"]
     places = [at - text[:at].count("|") for at in fours if found]
     answers = [read_digits(model.predict_next(images[at : at + 4])) for at in places]
     continued = sum(right[at + 3] == str(one - 1) for at, one in zip(places, answers, strict=True))
-    counts = {"pages": 1, "right number": int(found), "digits": len(right)}
-    counts["lost or wrong"] = distance("".join(map(str, digits)), right)
+    counts = {"pages": 1, "right number": int(found), "all right": int(digits == right)}
+    counts |= {"all right, told the number": int(told == right), "digits": len(right)}
+    counts["lost or wrong"] = distance(digits, right)
     return {"kind": kind, **counts, "fours": len(fours), "continued": continued, "seconds": seconds}
 
 
@@ -90,7 +98,7 @@ if __name__ == "__main__":
     for folder in folders or []:
         labels = pd.read_csv(folder / "labels.csv", dtype=str)
         single = "label" in labels
-        read = (lambda picture: normalise(picture)[None]) if single else read_page
+        read = (lambda picture, **_: normalise(picture)[None]) if single else read_page
         texts = labels["label" if single else "digits"]
         labelled = zip(folder / labels["file"], texts, strict=True)
         runs += [run(folder.name, *page, model, read) for page in labelled]
@@ -101,8 +109,9 @@ if __name__ == "__main__":
             for ink, paper, seed in itertools.product(INKS, PAPERS, seeds)
         ]
     notes = (
-        "Right number: as many boxes as digits. Lost or wrong: also those that are misread. Fours: "
-        "ascending digits in a row; continued: those after which the next one is shown."
+        "Right number: as many boxes as digits. All right: all of them read rightly, in order; "
+        "told the number: `count` is given. Lost or wrong: digits, also those that are misread. "
+        "Fours: four ascending digits in a row; continued: those after which the next one is shown."
     )
     name = "pages_strangers" if folders else "pages"
     forms = dict.fromkeys(list(runs[0])[1:-1], sum) | {"seconds": "{:.2f}"}

@@ -2,8 +2,15 @@ import keras
 import numpy as np
 import pytest
 
-from classifier import SHIPPED, classify, digit_probabilities, read_digits
+from classifier import (
+    SHIPPED,
+    classify,
+    digit_probabilities,
+    distances_to_digits,
+    read_digits,
+)
 from evaluation import digit_means
+from handwriting.page import FARTHEST, read_page
 from studies.release import train_classifier
 
 
@@ -27,6 +34,23 @@ def test_reads_sharp_and_soft_digits(mnist):
     sure = digit_probabilities(digit_means())
     mixed = digit_probabilities(np.mean(digit_means()[[0, 1, 4, 7]], axis=0))
     assert mixed.shape == (10,) and mixed.max() < sure.max(axis=-1).min() > 0.9
+
+
+def test_told_how_many_digits_there_are_a_page_is_read_without_other_signs(mnist):
+    images, labels = mnist[1]
+    digits = np.stack([images[labels == digit][3] for digit in (3, 0, 8, 5)])
+    plus, cross = np.zeros((2, 28, 28), np.uint8)
+    plus[4:24, 13:16] = plus[13:16, 4:24] = 255
+    for at in range(4, 23):
+        cross[at, at : at + 4] = cross[at, 26 - at : 30 - at] = 255
+    distances = distances_to_digits([*digits, plus, cross])
+    assert distances.shape == (6,) and distances[:4].max() < FARTHEST < distances[4:].min()
+    line = np.hstack([digits[0], plus, *digits[1:3], cross, digits[3]])
+    page = np.pad(255 - line.repeat(4, 0).repeat(4, 1), 40, constant_values=255)
+    np.testing.assert_array_equal(read_digits(read_page(page, count=4)), [3, 0, 8, 5])
+    assert len(read_page(page)) == 6
+    with pytest.raises(ValueError, match="6 digits found where 3 digits were expected"):
+        read_page(page, count=3)  # a digit would be left out
 
 
 @pytest.mark.slow
