@@ -22,13 +22,13 @@ def test_the_linear_model_weighs_what_writers_do_against_chance():
     images[:, 3] = (0.5 + always + 0.06 * RNG.standard_normal(10_000)).clip(0, 1)
     images[:, 4] = (0.5 + 0.06 * RNG.standard_normal(10_000)).clip(0, 1)
     images = np.round(255 * images).astype(np.uint8).reshape(-1, 28, 28)
-    wrote = (labels != 7) | (who < 100)  # the others never wrote a 7
+    wrote = (labels != 4) | (who < 160)  # the others never wrote a 4
     model = LinearModel(images[wrote], labels[wrote], who[wrote], components=2)
     context = np.zeros((1, 4, 784))
     context[..., 3:5] = 0.5, 0.5
     context[0, :, 3] += [0.1, 0.2, 0.1, 0.2]
     context[0, :, 4] += 0.2
-    for digits in ([0, 1, 2, 3, 4], [7, 7, 7, 7, 7], [0, 1, 2, 3, 7]):
+    for digits in ([0, 1, 2, 3, 4], [7, 7, 7, 7, 7]):
         answer = model.predict(context, np.array([digits]))
         assert answer.shape == (1, 28, 28)
         # Four images with the mean 0.15: 0.12² of the variance is the writer's, 0.06² chance.
