@@ -85,6 +85,7 @@ class Augmentation:
             if np.shape(given) != (2,) or not least <= given[0] <= given[1] <= most:
                 wanted = f"a range (low, high) from {least} to {most}"
                 raise ValueError(f"{name} is {given!r}; expected {wanted}")
+            object.__setattr__(self, name, tuple(given))  # a list may change later
 
     def __call__(
         self, images: ArrayLike, seed: int | np.random.Generator | None = None

@@ -30,7 +30,7 @@ FAINTEST = 0.05  # of the paper's brightness: what differs less is no ink
 LOWEST = 0.25  # times the common size: a small 0
 THICKEST = 2.5  # times the common width of strokes: no eraser beside the digits
 LONGEST_STROKE = 3.6  # times the common size, of one digit: "262" in one stroke is no 8
-FARTHEST = 54  # from digits, as `distances_to_digits`: 98 % of digits by strangers are nearer
+FARTHEST = 54  # `distance_to_digits`: of digits by strangers, 98 % of those tried are nearer
 THINNEST = 1.6  # pixels, in MNIST's form: strokes of a thin pencil would vanish
 TRY = "try more light, a darker pen, or a picture of the digits only, with paper around them"
 
@@ -174,14 +174,14 @@ def read_page(picture: Picture, count: int | None = None) -> np.ndarray:
     Args:
         picture: A page, as for `load_picture`.
         count: How many digits there are; by default any number. If more signs are
-            found, but no more look like digits to the classifier, those that do
-            least are left out.
+            found, those that do not look like digits to the classifier are left
+            out, if `count` remain.
 
     Returns:
         `uint8 (k, 28, 28)` in reading order: a context for `predict_next`.
 
     Raises:
-        ValueError: As for `load_picture`; or no ink, or not `count` digits.
+        ValueError: As for `load_picture`; or no ink, or no `count` digits remain.
 
     Example:
 
@@ -195,11 +195,11 @@ def read_page(picture: Picture, count: int | None = None) -> np.ndarray:
         raise ValueError(f"{len(digits)} digits found; at most {MOST_DIGITS:,} are read")
     images = np.reshape([in_mnist_form(ink) for _, ink in digits], (-1, SIDE, SIDE))
     if count is not None and len(digits) > count:
-        from classifier import distances_to_digits  # only here: the rest does without Keras
+        from classifier import distance_to_digits  # only here: the rest does without Keras
 
-        distances = distances_to_digits(images)
-        if np.sum(distances < FARTHEST) <= count:
-            return images[np.sort(np.argsort(distances)[:count])]
+        near = distance_to_digits(images) < FARTHEST
+        if near.sum() == count:
+            return images[near]
     if not digits or count not in (None, len(digits)):
         found = f"{len(digits) or 'no'} digits found"
         expected = "" if count is None else f" where {count} digits were expected"

@@ -61,6 +61,7 @@ def precision_and_recall(features: np.ndarray, real: np.ndarray) -> dict:
 
     Around the features of each image lies a ball that reaches to its third nearest
     neighbour in its own set. Compare with what other real images get, not with 1.
+    All distances are held at once: for sets of some thousand images.
 
     Args:
         features: `(n, d)`, such as `classify(images)[0]`.

@@ -85,7 +85,8 @@ def run(kind: str, picture, text: str, model: keras.Model, read: Callable = read
     answers = [read_digits(model.predict_next(images[at : at + 4])) for at in places]
     continued = sum(right[at + 3] == str(one - 1) for at, one in zip(places, answers, strict=True))
     counts = {"pages": 1, "right number": int(found), "all right": int(digits == right)}
-    counts |= {"all right, told the number": int(told == right), "digits": len(right)}
+    counts |= {"all right, told the number": int(told == right)}
+    counts |= {"others answered": int(bool(told) and told != right), "digits": len(right)}
     counts["lost or wrong"] = distance(digits, right)
     return {"kind": kind, **counts, "fours": len(fours), "continued": continued, "seconds": seconds}
 
@@ -110,8 +111,10 @@ if __name__ == "__main__":
         ]
     notes = (
         "Right number: as many boxes as digits. All right: all of them read rightly, in order; "
-        "told the number: `count` is given. Lost or wrong: digits, also those that are misread. "
-        "Fours: four ascending digits in a row; continued: those after which the next one is shown."
+        "told the number: `count` is given, and others answered are wrong somewhere, without an "
+        "error. Lost or wrong: digits to insert, leave out or exchange; so a letter that is taken "
+        "for a digit is one. Fours: four ascending digits in a row; continued: those after which "
+        "the next one is shown."
     )
     name = "pages_strangers" if folders else "pages"
     forms = dict.fromkeys(list(runs[0])[1:-1], sum) | {"seconds": "{:.2f}"}

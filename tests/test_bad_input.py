@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from augmentation import AUGMENTATION, LIMITS, Augmentation
+from augmentation import AUGMENTATION, Augmentation
 from data import check_count, flatten
 from handwriting.pad import DrawingPad
 from handwriting.page import find_digits, in_mnist_form, load_picture, normalise, read_page
@@ -41,6 +41,10 @@ HALF.truncate(1_000_000)
 
 def sequences(*arguments, labels=LABELS, **options):
     return DigitSequences(IMAGES, labels, *arguments, **options)
+
+
+RANGES = {"shift": "0 to 28", "rotation": "-360 to 360", "zoom": "0.1 to 10", "shear": "-10 to 10"}
+RANGES |= {"thickness": "-1 to 1", "blur": "0 to 1", "paper": "0 to 1", "noise": "0 to 1"}
 
 
 @pytest.mark.parametrize(
@@ -95,6 +99,7 @@ def sequences(*arguments, labels=LABELS, **options):
         (lambda: Corruption(1, positions=[True, False]), "positions are [True, False]; expected"),
         (lambda: sequences([[0, 0]], labels=LABELS * 0, corruption=Corruption(1)), "second digit"),
         (lambda: Corruption(1.01), "rate is 1.01; expected a number from 0 to 1"),
+        (lambda: Corruption(-0.01), "rate is -0.01; expected a number from 0 to 1"),
         (lambda: Corruption("0.1"), "rate is '0.1'; expected a number from 0 to 1"),
         (lambda: Corruption(1, ["blank", "torn"]), "kinds are ['blank', 'torn']; expected some of"),
         (lambda: Corruption(1, []), "kinds are []; expected some of"),
@@ -103,11 +108,12 @@ def sequences(*arguments, labels=LABELS, **options):
         # augmentation
         (lambda: AUGMENTATION(IMAGES[0]), "(28, 28); expected (n, 28, 28) or (n, t, 28, 28)"),
         (lambda: AUGMENTATION(IMAGES[None, None]), "images have shape (1, 1, 120, 28, 28)"),
+        (lambda: Augmentation(rate=-0.01), "rate is -0.01; expected a number from 0 to 1"),
         (lambda: Augmentation(rate=1.01), "rate is 1.01; expected a number from 0 to 1"),
         (lambda: Augmentation(change_rate=np.nan), "change_rate is nan; expected a number from 0 "),
         *[
-            (partial(Augmentation, **{name: (-999, 0)}), f"a range (low, high) from {least}")
-            for name, (least, _) in LIMITS.items()
+            (partial(Augmentation, **{name: (-999, 0)}), f"a range (low, high) from {limits}")
+            for name, limits in RANGES.items()
         ],
         *[
             (partial(Augmentation, shift=bad), f"shift is {bad}; expected a range (low, high) from")
@@ -239,6 +245,7 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.adapt(k.predictor, CONTEXT), "mean_target has shape (4, 28, 28); expected"),
         (lambda k: k.adapt(k.keras.Sequential(), BLANK), "the model has no weights yet"),
         (lambda k: k.generate(says(CONTEXT), CONTEXT, 1), "float64 (4, 28, 28); expected (1, 28,"),
+        (lambda k: k.generate(says(BLANK[None, ..., None]), CONTEXT, 1), "predicts float64 (1, 28"),
         (lambda k: k.generate(says(BLANK[None] * np.nan), CONTEXT, 1), "28, 28) without NaN"),
         (lambda k: k.generate(says(0), CONTEXT[None, None], 1), "expected (t, 28, 28) or (n, t, 2"),
         (lambda k: k.predictor.predict_next(CONTEXT[1:]), "shape (3, 28, 28); expected (4, 28"),

@@ -22,6 +22,12 @@ def test_a_network_is_the_one_that_was_measured(name, train):
     adapt(network, train.mean_target())  # ends as it asks
     first, second = np.asarray(network(train.sample(2)[0]))
     assert first.shape == (28, 28) and (first != second).any()
+    # Traced, they take most of a minute.
+    network.compile("adam", summed_squared_error, run_eagerly=keras.backend.backend() != "jax")
+    before = network.get_weights()
+    network.train_on_batch(*train.sample(2)[:2])
+    changes = zip(before, network.get_weights(), strict=True)
+    assert any((one != other).any() for one, other in changes)
     table = (report.RESULTS / "architectures.md").read_text()
     assert f"| {name} | plain | {network.count_params():,} |" in table
 
