@@ -30,7 +30,7 @@ class DrawingPad(anywidget.AnyWidget):
     stroke back. The size of a drawing does not matter.
 
     Args:
-        count: Number of boxes at first, if nothing is drawn; a button adds more.
+        count: Number of boxes at first, 4 if nothing is drawn; a button adds more.
         strokes: What is drawn in each box at first: a list of strokes, each a
             list of points `[x, y, width]`, in parts of the box's side, from
             its top left corner.
@@ -53,10 +53,14 @@ class DrawingPad(anywidget.AnyWidget):
     answers = traitlets.List().tag(sync=True)
     status = traitlets.Unicode().tag(sync=True)  # a line under the boxes
 
-    def __init__(self, count: int = 4, strokes: Sequence | None = None):
+    def __init__(self, count: int | None = None, strokes: Sequence | None = None):
+        if count is not None:
+            check_count(count, "count")
         super().__init__()
         self._function = lambda images: {}  # until `answer` is called
-        self.strokes = [[]] * check_count(count, "count") if strokes is None else strokes
+        self.strokes = [[]] * (count or 4) if strokes is None else strokes
+        if count not in (None, self.count):
+            raise ValueError(f"strokes are those of {self.count} boxes; expected {count}")
 
     def __repr__(self) -> str:
         # All that is left of the boxes where a notebook is not trusted, or its kernel is gone.
