@@ -9,8 +9,8 @@ NOTEBOOKS = ["main.ipynb", *sorted(f"studies/{path.name}" for path in ROOT.glob(
 # Small sizes: they show that every cell runs, not that the results are good.
 SMALL = {"epochs": 2, "steps_per_epoch": 3, "retrain_steps": 3, "steps": 4, "any_steps": 3}
 SMALL |= {"batch_size": 32, "seeds": 1, "draws": 2, "chain_sets": 1}
-SMALL |= {"test_sequences": 120, "corrupted_sequences": 60, "test_chains": 20}
-SMALL |= {"chains": 60, "chain_length": 110, "scanned": 20}
+SMALL |= {"test_sequences": 60, "corrupted_sequences": 60, "test_chains": 20}
+SMALL |= {"chains": 20, "chain_length": 110, "scanned": 20}
 MODELS = {"digit_classifier", "next_image", "endless", "writer", "sampler", "writer_sampler"}
 PICTURES = {path.name for path in (ROOT / "imgs").iterdir()}
 
