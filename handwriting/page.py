@@ -350,7 +350,7 @@ def _at_border(ink: np.ndarray, known: np.ndarray, found: list[tuple]) -> list[t
 
 
 def _joined(labels: np.ndarray, boxes: np.ndarray, size: float) -> list[tuple]:
-    """Joins what is lower than half a digit with what is close above or below it, the nearest
+    """Joins what is lower than 0.7 of a digit with what is close above or below it, the nearest
     first (a 2 in two parts, the bar of a 5; side by side, digits are as close as strokes): boxes
     and labels of each digit."""
     # Each pixel belongs to the nearest stroke, and where two such regions meet is the gap.
@@ -367,7 +367,7 @@ def _joined(labels: np.ndarray, boxes: np.ndarray, size: float) -> list[tuple]:
         both = np.append(np.minimum(a[:2], b[:2]), np.maximum(a[2:], b[2:]))
         height, width = np.minimum(a[2:] - a[:2], b[2:] - b[:2])
         common = (a + b - both)[3] - (a + b - both)[1]  # columns
-        if parts is not more and height < 0.5 * size and common > 0.4 * width:
+        if parts is not more and height < 0.7 * size and common > 0.4 * width:
             joined = both, parts + more
             digits |= dict.fromkeys(joined[1], joined)
     return list({id(digit): digit for digit in digits.values()}.values())
