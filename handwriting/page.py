@@ -249,7 +249,6 @@ def _level(page: np.ndarray, widest: float) -> tuple[np.ndarray, int]:
     window = max(3, int(widest * min(page.shape[:2])) | 1)
     # Strokes are narrower than the window, so closing fills them and leaves the paper's shades.
     paper = ndimage.grey_closing(page, (window, window, 1), mode="nearest")
-    paper = ndimage.uniform_filter(paper, (window // 3, window // 3, 1), mode="nearest")
     level = ((page - paper) / (np.abs(paper) + np.float32(0.1))).min(axis=-1)
     return level, window
 
@@ -283,8 +282,7 @@ def _is_ink(ink: np.ndarray, weakest: float = 1 / 3) -> np.ndarray:
     size = int(np.clip(min(ink.shape) // 16, 4, 24))
     darkest = block_reduce(ink, size, np.max)
     strength = np.median(darkest[darkest >= 0.5 * darkest.max()])
-    noise = np.quantile(ink[ink <= 0.5 * strength], 0.75)
-    if strength <= max(FAINTEST, 6 * noise):
+    if strength <= FAINTEST:
         return np.zeros(ink.shape, bool)
     return apply_hysteresis_threshold(ink, weakest * strength, strength / 2)
 

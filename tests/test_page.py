@@ -115,7 +115,7 @@ def test_digits_written_in_one_stroke_are_parted(joined, wide, others, digits):
 
 
 def test_a_digit_may_touch_the_border_where_rules_and_shadows_are_none(digits):
-    page = page_of(digits[[4, 1, 8]])
+    page = page_of(digits[[4, 1, 2]])
     boxes = find_digits(page)
     page[190:193, 40:] = page[:, :8] = page[-30:, :90] = 60
     page = page[:, : boxes[-1][3] - 3]
@@ -174,6 +174,13 @@ def test_five_thousand_specks_take_seconds():
     start = time.process_time()
     find_digits(page)
     assert time.process_time() - start < 3
+
+
+def test_an_eraser_beside_thin_strokes_is_no_digit():
+    page = np.full((200, 400), 255, np.uint8)
+    page[60:140, 60:64] = page[60:140, 150:154] = page[70:130, 300:330] = 40
+    assert len(find_digits(page)) == 2
+    assert [reason for _, reason in find_left_out(page)] == ["too thick"]
 
 
 def test_pictures_come_from_files_pillow_and_arrays(tmp_path):
