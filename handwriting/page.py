@@ -124,20 +124,8 @@ def normalise(picture: Picture) -> np.ndarray:
     """
     page = _reduced(load_picture(picture), LONGEST)
     level, window = _level(page, widest=0.7)
-    within, ink = (_filled(level, window, cut) - level for cut in (False, True))
-    if 2 * within[_is_ink(within)].sum() > ink[_is_ink(ink)].sum():
-        ink = within  # what touches the border is an edge of the paper, and no digit cut off
-    own = _is_ink(ink)
-    if not own.any():  # the digit fills its picture: paper is what the border is, by and large
-        grey = page.mean(axis=-1, dtype=np.float32) / 255
-        edge = np.mean([*grey[0], *grey[-1], *grey[:, 0], *grey[:, -1]])
-        ink = grey.max() - grey if 2 * edge > grey.min() + grey.max() else grey - grey.min()
-        own = (ink > ink.max() / 2) & (ink.max() > 0.5)
-        own &= np.mean(np.abs(ink / max(ink.max(), 1e-3) - 0.5) < 0.2) < 0.36  # else it is a shade
-    labels, _ = ndimage.label(own, np.ones((3, 3)))
-    areas = np.bincount(labels.ravel())[1:]
-    own = np.append(False, areas > 0.01 * max(areas, default=0))[labels]  # others are specks
-    return in_mnist_form(np.where(own, ink, 0))
+    ink = _filled(level, window, cut=True) - level
+    return in_mnist_form(np.where(_is_ink(ink), ink, 0))
 
 
 def find_digits(picture: Picture) -> np.ndarray:
