@@ -124,8 +124,13 @@ def normalise(picture: Picture) -> np.ndarray:
     """
     page = _reduced(load_picture(picture), LONGEST)
     level, window = _level(page, widest=0.7)
-    ink = _filled(level, window, cut=True) - level
-    return in_mnist_form(np.where(_is_ink(ink), ink, 0))
+    within, ink = (_filled(level, window, cut) - level for cut in (False, True))
+    if 2 * within[_is_ink(within)].sum() > ink[_is_ink(ink)].sum():
+        ink = within  # what touches the border is an edge of the paper, and no digit cut off
+    labels, _ = ndimage.label(_is_ink(ink), np.ones((3, 3)))
+    areas = np.bincount(labels.ravel())[1:]
+    own = np.append(False, areas > 0.01 * max(areas, default=0))[labels]  # others are specks
+    return in_mnist_form(np.where(own, ink, 0))
 
 
 def find_digits(picture: Picture) -> np.ndarray:

@@ -58,6 +58,13 @@ def test_an_image_of_mnist_comes_back_as_it_was(seen, mnist):
         assert image.shape == (28, 28) and image.dtype == np.uint8 and image.max() == 255
 
 
+def test_the_edge_of_the_paper_and_a_speck_are_no_part_of_a_digit(digits):
+    page = 255 - np.pad(larger(digits[5], 6), 66)
+    alone = normalise(page)
+    page[:, -3:] = page[15:19, 270:274] = 60
+    np.testing.assert_allclose(normalise(page), alone, atol=40)
+
+
 @pytest.mark.parametrize("width", [0.005, 0.02, 0.05, 0.14])
 def test_large_loops_are_paper_with_thin_pens_and_with_thick_ones(width):
     rows, columns = np.indices((240, 240)) / 240 - 0.5
