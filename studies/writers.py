@@ -8,15 +8,7 @@ from scipy.linalg import eigh
 from scipy.stats import multivariate_normal
 
 from augmentation import AUGMENTATION, Augmentation
-from data import (
-    PIXELS,
-    SIDE,
-    check_count,
-    flatten,
-    load_mnist,
-    load_writers,
-    validation_images,
-)
+from data import PIXELS, SIDE, check_count, flatten, load_mnist, load_writers, validation_images
 from model import adapt, make_optimizer, summed_squared_error
 from preprocessing import DigitSequences, digit_windows
 

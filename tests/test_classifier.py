@@ -2,13 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from classifier import (
-    SHIPPED,
-    classify,
-    digit_probabilities,
-    distance_to_digits,
-    read_digits,
-)
+from classifier import SHIPPED, classify, digit_probabilities, distance_to_digits, read_digits
 from evaluation import digit_means
 from handwriting.page import FARTHEST, read_page
 from studies.release import train_classifier
