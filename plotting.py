@@ -218,11 +218,7 @@ def plot_page(
 
 
 def animate_chain(
-    inputs: ArrayLike,
-    generated: ArrayLike,
-    path: PathLike,
-    *,
-    seconds: float = 0.6,
+    inputs: ArrayLike, generated: ArrayLike, path: PathLike, *, seconds: float = 0.6
 ) -> Figure:
     """Saves a chain as an animated GIF in which one image after the other appears.
 
