@@ -1,11 +1,9 @@
 """The pixel decoder: draws the scan of a digit for a code, pixel by pixel, in black and white.
 
 A network that answers with a whole image at once answers with the mean of all
-images that fit the code: soft edges, grey specks. This one is autoregressive. It
-begins with such a soft image, goes over it in raster order, row by row, and draws
-each pixel anew, ink or paper, given the code and the pixels around: those before it
-are drawn already, those after it are still soft. MNIST's greys come from scaling
-the scan down (`sampling/scans.py`).
+images that fit the code: soft edges, grey specks. This one is autoregressive: it
+goes over such a soft image row by row and draws each pixel anew, ink or paper.
+MNIST's greys come from scaling the scan down (`sampling/scans.py`).
 """
 
 import keras
