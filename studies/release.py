@@ -224,11 +224,8 @@ def release_model(path: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     files = [f"models/{name}.keras" for name in MODELS]  # first what others need
-    files += [
-        "main.ipynb",
-        *sorted(f"studies/{path.name}" for path in ROOT.glob("studies/*.ipynb")),
-    ]
-    files.append("imgs/pad.png")
+    notebooks = sorted(f"studies/{path.name}" for path in ROOT.glob("studies/*.ipynb"))
+    files += ["main.ipynb", *notebooks, "imgs/pad.png"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help=f"some of {', '.join(files)}, or their stems")
     names = parser.parse_args(arguments).names

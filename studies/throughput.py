@@ -65,17 +65,15 @@ def products() -> float:
 
 
 TENSORFLOW, JAX = ({"KERAS_BACKEND": name} for name in ("tensorflow", "jax"))
+COMPILED, STREAMED = (partial(plain, jit=True, stream=stream) for stream in (False, True))
 WAYS = {  # each with its environment
     "plain Keras, batches of 32, TensorFlow": (TENSORFLOW, partial(plain, batch=32)),
     "plain Keras, batches of 256, TensorFlow": (TENSORFLOW, plain),
-    "the same, with XLA": (TENSORFLOW, partial(plain, jit=True)),
-    "the same, with XLA, our stream": (TENSORFLOW, partial(plain, jit=True, stream=True)),
+    "the same, with XLA": (TENSORFLOW, COMPILED),
+    "the same, with XLA, our stream": (TENSORFLOW, STREAMED),
     "ours, TensorFlow": (TENSORFLOW, ours),
-    "with XLA, memory is kept": (TENSORFLOW | KEPT, partial(plain, jit=True)),
-    "with XLA, our stream, memory is kept": (
-        TENSORFLOW | KEPT,
-        partial(plain, jit=True, stream=True),
-    ),
+    "with XLA, memory is kept": (TENSORFLOW | KEPT, COMPILED),
+    "with XLA, our stream, memory is kept": (TENSORFLOW | KEPT, STREAMED),
     "ours, TensorFlow, memory is kept": (TENSORFLOW | KEPT, ours),
     "plain Keras, batches of 256, JAX": (JAX, plain),
     "ours, JAX": (JAX, ours),
