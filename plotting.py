@@ -289,8 +289,7 @@ def _draw(ax: Axes, images, titles=(), generated=(), columns: int | None = None)
             continue
         box = (x, x + SIDE, y + SIDE, y)
         ax.imshow(image, cmap="gray_r", vmin=0, vmax=1, extent=box, interpolation="nearest")
-        color = GENERATED if place in generated else REAL
-        width = 1.8 if place in generated else 0.8
+        color, width = (GENERATED, 1.8) if place in generated else (REAL, 0.8)
         ax.add_patch(Rectangle((x, y), SIDE, SIDE, fill=False, edgecolor=color, linewidth=width))
     for place, title in enumerate(titles):
         x, y = place % columns * PITCH + SIDE / 2, place // columns * PITCH - 3
