@@ -12,7 +12,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.animation import FuncAnimation, PillowWriter
+from matplotlib.animation import ArtistAnimation, PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -240,17 +240,11 @@ def animate_chain(
     figure = plot_chain(inputs, generated)
     figure.subplots_adjust(0, 0, 1, 1)
     (ax,) = figure.axes
-
-    def show(step):
-        for place, (image, frame) in enumerate(zip(ax.images, ax.patches, strict=True)):
-            image.set_visible(place < len(inputs) + step)
-            frame.set_visible(place < len(inputs) + step)
-
     # The last frame comes three times: a pause before the GIF starts again.
-    frames = [*range(len(generated) + 1)] + [len(generated)] * 2
+    counts = [*range(len(inputs), len(ax.images) + 1)] + [len(ax.images)] * 2
+    frames = [[*ax.images[:count], *ax.patches[:count]] for count in counts]
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    animation = FuncAnimation(figure, show, frames, init_func=lambda: None)
-    animation.save(path, PillowWriter(fps=1 / seconds), dpi=80)
+    ArtistAnimation(figure, frames).save(path, PillowWriter(fps=1 / seconds), dpi=80)
     return figure
 
 
