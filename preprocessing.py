@@ -70,16 +70,11 @@ def follow_windows(windows: ArrayLike, steps: int) -> np.ndarray:
         raise ValueError(
             "some context in the windows has two successors; no chain is the right one"
         )
-    chains = []
-    for context in sorted(successors):
-        chain = list(context)
-        for _ in range(steps):
-            successor = successors.get(tuple(chain[-len(context) :]))
-            if successor is None:
-                break
-            chain.append(successor)
-        else:
-            chains.append(chain)
+    chains = [list(context) for context in sorted(successors)]
+    for step in range(steps):  # what comes after so many digits is the context
+        chains = [chain for chain in chains if tuple(chain[step:]) in successors]
+        for chain in chains:
+            chain.append(successors[tuple(chain[step:])])
     if not chains:
         raise ValueError(f"no context in the windows can be followed for {steps} steps")
     return np.array(chains)
