@@ -407,10 +407,6 @@ class DigitSequences:
         others += rng.integers(1, max(len(present), 2), len(rows))
         wrong = present[others % len(present)]
         wrong = self._by_digit[self._starts[wrong] + rng.integers(self._counts[wrong])]
-        for name, images in (
-            ("blank", np.zeros((len(rows), PIXELS), np.float32)),
-            ("noise", rng.random((len(rows), PIXELS), np.float32)),
-            ("wrong", flatten(self.images[wrong])),
-        ):
-            chosen = kinds == name
-            inputs[rows[chosen], columns[chosen]] = images[chosen]
+        kinds, noise = kinds[:, None], rng.random((len(rows), PIXELS), np.float32)
+        images = [noise, flatten(self.images[wrong])]
+        inputs[rows, columns] = np.select([kinds == "noise", kinds == "wrong"], images)  # or blank
