@@ -140,20 +140,13 @@ def white_level(images: np.ndarray) -> int:
     return white
 
 
-def check_count(value: int, name: str, most: int | None = None) -> int:
-    """A number of things as Python's `int`; a `ValueError` if it is no integer from 1 to `most`."""
+def check_count(value: int, name: str, most: int | None = None, least: int = 1) -> int:
+    """An integer as Python's `int`; a `ValueError` if it is none, or not from `least` to `most`."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < 1 or (most and value > most):
-        expected = f"from 1 to {most:,}" if most else "of at least 1"
+    if not whole or value < least or (most is not None and value > most):
+        expected = f"of at least {least}" if most is None else f"from {least} to {most:,}"
         raise ValueError(f"{name} is {value!r:.60}; expected an integer {expected}")
     return int(value)
-
-
-def check_seed(seed: int | None) -> int | None:
-    """A seed as Python's `int`, or None; a `ValueError` if it is something else, or negative."""
-    if seed is not None and (not isinstance(seed, int | np.integer) or seed < 0):
-        raise ValueError(f"seed is {seed!r}; expected an integer of at least 0")
-    return None if seed is None else int(seed)
 
 
 def check_number(value: float, name: str, least: float, most: float) -> None:

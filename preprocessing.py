@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from data import PIXELS, SIDE, check_count, check_number, check_seed, flatten
+from data import PIXELS, SIDE, check_count, check_number, flatten
 
 BLOCK = 32  # sequences of a batch drawn from one seed; pixels stay in the processor's cache
 KINDS = ("blank", "noise", "wrong")
@@ -199,7 +199,9 @@ class DigitSequences:
         self.labels = labels.copy()  # draws follow their order
         self.corruption = corruption
         self.augmentation = augmentation
-        self.seed = np.random.SeedSequence(check_seed(seed)).entropy
+        if seed is not None:
+            seed = check_count(seed, "seed", least=0)
+        self.seed = np.random.SeedSequence(seed).entropy
         # Image indices sorted by digit: digit d owns counts[d] of them, from starts[d] on.
         self._by_digit = np.argsort(labels, kind="stable")
         self._counts = np.bincount(labels, minlength=10)
@@ -304,19 +306,16 @@ class DigitSequences:
         """
         batch_size = check_count(batch_size, "batch_size")
         index, count = shard if np.shape(shard) == (2,) else (0, 0)
-        check_count(count, "the number of shards")
-        whole = isinstance(index, int | np.integer)
-        if not whole or index not in range(count) or (count > 1 and batch_size % (BLOCK * count)):
-            raise ValueError(
-                f"no shard {index} of {count} of a batch of {batch_size}; "
-                f"expected a multiple of {BLOCK} sequences for each of them"
-            )
-        if not isinstance(start, int | np.integer) or start < 0:
-            raise ValueError(f"start is {start}; expected an integer of at least 0")
+        count = check_count(count, "the number of shards")
+        index = check_count(index, "the shard", count - 1, least=0)
+        if count > 1 and batch_size % (BLOCK * count):
+            wanted = f"a multiple of {BLOCK} for each of {count} shards"
+            raise ValueError(f"batch_size is {batch_size}; expected {wanted}")
+        start = check_count(start, "start", least=0)
         blocks, size = -(-batch_size // BLOCK), batch_size // count
 
         def stream() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-            for batch in itertools.count(int(start)):
+            for batch in itertools.count(start):
                 inputs, targets = self._empty(size)
                 first = 1 + batch * blocks + index * blocks // count  # `sample` has number 0
                 for block, row in enumerate(range(0, size, BLOCK)):

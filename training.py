@@ -15,7 +15,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from data import PIXELS, SIDE, check_count, check_seed
+from data import PIXELS, SIDE, check_count
 from model import (
     NextImagePredictor,
     adapt,
@@ -61,7 +61,7 @@ def train_predictor(
     """
     steps = check_count(steps, "steps")
     stream = _stream(sequences, batch_size)
-    keras.utils.set_random_seed(check_seed(seed))
+    keras.utils.set_random_seed(check_count(seed, "seed", least=0))
     length = sequences.windows.shape[1] - 1
     model = build(length)
     if not isinstance(model, keras.Model):
