@@ -51,26 +51,21 @@ def without_chatter(text: str) -> str:
     return "".join(line for line in text.splitlines(keepends=True) if not CHATTER.match(line))
 
 
-def tidy(notebook: nbformat.NotebookNode) -> None:
-    """Takes out of an executed notebook what differs in the next run and is no result."""
-    notebook.metadata.pop("widgets", None)  # a slider does nothing without its kernel
+def execute(path: Path, written: Path, parameters: dict | None = None) -> None:
+    """Executes a notebook in its own folder, with other parameters if given, and writes another,
+    without what differs in the next run and is no result."""
+    # Of progress bars, which Keras redraws thousands of times, it keeps what a reader sees.
+    options = {"cwd": path.parent, "coalesce_streams": True}
+    notebook = papermill.execute_notebook(path, written, parameters=parameters, **options)
     for part in (notebook, *notebook.cells):
-        for times in ("papermill", "execution"):
-            part.metadata.pop(times, None)
+        for name in ("papermill", "execution", "widgets"):  # a slider needs its kernel
+            part.metadata.pop(name, None)
         for output in list(part.get("outputs", ())):
             if output.output_type == "stream":
                 output.text = without_chatter(output.text)
             widget = "application/vnd.jupyter.widget-view+json" in output.get("data", {})
             if widget or not output.get("text", "said"):
                 part.outputs.remove(output)
-
-
-def execute(path: Path, written: Path, parameters: dict | None = None) -> None:
-    """Executes a notebook in its own folder, with other parameters if given, and writes another."""
-    # Of progress bars, which Keras redraws thousands of times, it keeps what a reader sees.
-    options = {"cwd": path.parent, "coalesce_streams": True}
-    notebook = papermill.execute_notebook(path, written, parameters=parameters, **options)
-    tidy(notebook)
     nbformat.write(notebook, written)
 
 
