@@ -160,9 +160,10 @@ def read_page(picture: Picture, count: int | None = None) -> np.ndarray:
     """Reads all digits of a photo, scan or screenshot, line by line.
 
     The digits may be of any colour, dark on light or light on dark, on paper
-    with lines, squares or shadows on it. Every sign as large as a digit is taken
-    for one: a letter, or a plus. Digits that touch each other are parted where one
-    stroke joins them. Dots of a dithered page are read as strokes.
+    with lines, squares or shadows on it; but digits that touch lines as dark as
+    the pen may be lost. Every sign as large as a digit is taken for one: a letter,
+    or a plus. Digits that touch each other are parted where one stroke joins them.
+    Dots of a dithered page are read as strokes.
 
     Args:
         picture: A page, as for `load_picture`.
