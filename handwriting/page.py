@@ -26,6 +26,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "HEIF")  # of files that
 MOST_PIXELS = 50_000_000  # in a picture: more is a mistake, or made to fill the memory
 MOST_DIGITS = 1_000  # on a page: more is print, or noise
 LONGEST = 1_000  # pixels: the longer side of a page that is searched; larger ones are reduced
+RULE = 10  # pixels of a page that is searched: printed lines are thinner
 FAINTEST = 0.05  # of the paper's brightness: what differs less is no ink
 LOWEST = 0.25  # times the common size: a small 0
 THICKEST = 2.5  # times the common width of strokes: no eraser beside the digits
@@ -160,10 +161,10 @@ def read_page(picture: Picture, count: int | None = None) -> np.ndarray:
     """Reads all digits of a photo, scan or screenshot, line by line.
 
     The digits may be of any colour, dark on light or light on dark, on paper
-    with lines, squares or shadows on it; but digits that touch lines as dark as
-    the pen may be lost. Every sign as large as a digit is taken for one: a letter,
-    or a plus. Digits that touch each other are parted where one stroke joins them.
-    Dots of a dithered page are read as strokes.
+    with lines, squares or shadows on it; but digits may be lost that touch a dark
+    line which ends before the edge of the picture. Every sign as large as a digit
+    is taken for one: a letter, or a plus. Digits that touch each other are parted
+    where one stroke joins them. Dots of a dithered page are read as strokes.
 
     Args:
         picture: A page, as for `load_picture`.
@@ -285,6 +286,7 @@ def _digits(page: np.ndarray) -> tuple[list[tuple], list[tuple]]:
     """The digits of a page, in reading order, each with its box and its ink in it; and what else
     is there, each with its box and why it is left out."""
     level, window = _level(page, widest=0.2)
+    level = _without_rules(level)
     ink = _filled(level, window, cut=False) - level
     # Lower than for one digit: in places, thin strokes are faint, and their parts would be digits.
     labels, count = ndimage.label(_is_ink(ink, weakest=1 / 4), np.ones((3, 3)))
@@ -320,6 +322,29 @@ def _digits(page: np.ndarray) -> tuple[list[tuple], list[tuple]]:
     found = [found[at] for at in np.flatnonzero(kept)]
     order = _reading_order(np.reshape([box for box, _ in found], (-1, 4)), size)
     return [found[at] for at in order], left_out
+
+
+def _without_rules(level: np.ndarray) -> np.ndarray:
+    """Takes away printed lines, straight or bent, that go from border to border: they would connect
+    digits with it. What is darker than its line stays."""
+    level, ink = level.copy(), _is_ink(-level, weakest=1 / 4)
+    away = np.arange(-(RULE // 2), RULE // 2 + 1)[:, None]
+    for own, values in ((ink, level), (ink.T, level.T)):  # across the page, and down
+        columns = np.arange(own.shape[1])
+        thin = own & ~ndimage.grey_opening(own, (RULE, 1))  # without strokes that cross a line
+        starts = ndimage.find_objects(ndimage.label(own[:, 0])[0])
+        middle = np.array([(rows.start + rows.stop - 1) / 2 for (rows,) in starts])
+        bands = []
+        for column in columns:  # what begins at the border is followed, also where it bends
+            bands.append((middle.round().astype(int) + away).clip(0, len(own) - 1))
+            near = thin[bands[-1], column]
+            middle = middle + 0.1 * (near * away).sum(axis=0) / near.sum(axis=0).clip(1)
+        for band in np.transpose(bands, (2, 1, 0)):  # of one line, around its middle
+            line = thin[band, columns]
+            if own[band, columns].any(axis=0).mean() > 0.95 and line.any():
+                pixels = band[line], np.nonzero(line)[1]
+                values[pixels] = (values[pixels] - np.median(values[pixels])).clip(max=0)
+    return level
 
 
 def _at_border(ink: np.ndarray, known: np.ndarray, found: list[tuple]) -> list[tuple]:

@@ -129,6 +129,25 @@ def test_a_digit_may_touch_the_border_where_rules_and_shadows_are_none(digits):
     np.testing.assert_allclose(find_digits(page), boxes, atol=4)
 
 
+@pytest.mark.parametrize("bend", [0, 12])
+def test_digits_may_touch_dark_rules(bend, digits):
+    page = page_of(digits[[5, 6, 7, 8]])
+    boxes, columns = find_digits(page), np.arange(page.shape[1])
+    rows = np.array([[90], [136]]) + bend * np.sin(columns / 200)
+    for thick in range(3):
+        page[rows.astype(int) + thick, columns] = 30
+        page[:, boxes[bend:, 1] + 5 + thick] = 30  # without a bend, also down
+    np.testing.assert_allclose(find_digits(page), boxes, atol=5)
+
+
+def test_a_bar_on_a_faint_rule_stays():
+    page = np.full((300, 900, 3), 255, np.uint8)
+    page[100:240, 100:102] = page[238:240, 100:180] = page[100:240, 400:402] = 0
+    boxes = find_digits(page)
+    page[237:241] = np.minimum(page[237:241], 170)
+    np.testing.assert_allclose(find_digits(page), boxes, atol=2)
+
+
 def test_a_faint_place_parts_no_digit_a_smudge_is_none_and_one_may_fill_the_page(digits):
     page = page_of(digits[[4, 1, 0]])
     boxes = find_digits(page)
