@@ -154,7 +154,6 @@ class NextImageSampler(keras.Model):
         images: ArrayLike,
         scans: tuple[np.ndarray, np.ndarray, np.ndarray],
         epochs: int,
-        learning_rate: float = 0.006,
         verbose: int = 2,
     ) -> keras.callbacks.History:
         """Trains the decoder on images of MNIST, once there are codes.
@@ -163,7 +162,6 @@ class NextImageSampler(keras.Model):
             images: `(n, 28, 28)`; they need no sequences.
             scans: Their scans, `undo(images)`.
             epochs: How often it sees each.
-            learning_rate: Of Adam, at first; it falls to 0.
             verbose: As for `fit`.
 
         Returns:
@@ -176,7 +174,7 @@ class NextImageSampler(keras.Model):
         codes = keras.ops.convert_to_numpy(self.to_codes(flatten(images)))
         steps = epochs * -(-len(codes) // DECODER_BATCH)
         self.decoder.trainable, self.decoder.linear.trainable = True, False
-        optimizer = make_optimizer("adam", steps, learning_rate)
+        optimizer = make_optimizer("adam", steps, learning_rate=0.006)
         self.decoder.compile(optimizer, jit_compile=self.decoder.jit_compile)
         try:
             return self.decoder.fit(codes, scans, DECODER_BATCH, epochs, verbose=verbose)
