@@ -15,31 +15,6 @@ def rings(sizes):
     return scans
 
 
-def test_shrink_is_the_makers_program():
-    """Pixel by pixel: how much of each pixel of the box a pixel of the scan covers."""
-    sizes = np.array([22, 33, 40, 57, 80])
-    scans = rings(sizes)
-    for scan, size, image in zip(scans, sizes, shrink(scans, sizes), strict=True):
-        box, step = np.zeros((20, 20)), 20 / size
-        for place in np.argwhere(scan):
-            sides = []
-            for start in step * place:
-                ends = np.arange(20)
-                covered = np.minimum(start + 0.99 * step, ends + 1) - np.maximum(start, ends)
-                inside = (start > ends - 1e-9) & (start + 0.99 * step < ends + 1)
-                sides.append(np.where(inside, step, covered.clip(0)))
-            box += np.outer(*sides)
-        levels = 255 * box / box.max()
-        ends = [np.flatnonzero(image.any(axis=axis)) for axis in (1, 0)]
-        top, left = ends[0][0], ends[1][0] - (20 - np.ptp(ends[1]) - 1) // 2
-        found = 255 * image[top : top + 20, left : left + 20]
-        assert np.abs(found - levels).max() < 1.01  # rounded
-        assert (found - levels)[(levels > 0) & (levels < 127)].min() > -0.01  # up if dark
-        assert (found - levels)[levels > 129].max() < 0.01  # and down if light
-        middle = np.mgrid[:28, :28].reshape(2, -1) @ image.ravel() / image.sum()
-        assert np.abs(middle - 14).max() <= 0.5
-
-
 def test_undo_finds_the_scan():
     sizes = np.array([22, 31, 40, 47, 55, 62])
     scans = rings(sizes)
@@ -52,10 +27,10 @@ def test_undo_finds_the_scan():
     assert np.abs(corners - wanted).max() < 0.6
 
 
-def test_undo_finds_scans_of_real_images(mnist):
-    """Half of them give the same image, level by level; an error of one pixel would be 1/255."""
+def test_undo_finds_the_scans_of_real_images_which_shrink_to_them(mnist):
+    """Most of them give the same image, level by level: `shrink` is the makers' program."""
     images = mnist[1][0][:24]
     scans, sizes, _ = undo(images)
     again = np.round(255 * shrink(scans, sizes))
-    assert ((again == images).mean(axis=(1, 2)) > 0.99).mean() > 0.5
+    assert ((again == images).mean(axis=(1, 2)) > 0.99).mean() > 0.6  # 17 of 24
     assert np.abs(again - images).mean() < 0.15
