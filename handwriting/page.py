@@ -330,7 +330,7 @@ def _without_rules(level: np.ndarray) -> np.ndarray:
     for own, values in ((ink, level), (ink.T, level.T)):  # across the page, and down
         columns = np.arange(own.shape[1])
         thin = own & ~ndimage.grey_opening(own, (RULE, 1))  # without strokes that cross a line
-        starts = ndimage.find_objects(ndimage.label(own[:, 0])[0])
+        starts = ndimage.find_objects(ndimage.label(thin[:, 0])[0])
         middle = np.array([(rows.start + rows.stop - 1) / 2 for (rows,) in starts])
         bands = []
         for column in columns:  # what begins at the border is followed, also where it bends
