@@ -186,6 +186,8 @@ def read_page(picture: Picture, count: int | None = None) -> np.ndarray:
     if count is not None:
         check_count(count, "count", MOST_DIGITS)
     digits, _ = _search(picture)
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"{len(digits)} digits found; at most {MOST_DIGITS:,} are read")
     images = np.reshape([in_mnist_form(ink) for _, ink in digits], (-1, SIDE, SIDE))
     if count is not None and len(digits) > count:
         from classifier import distance_to_digits  # only here: the rest does without Keras

@@ -129,6 +129,15 @@ def test_a_digit_may_touch_the_border_where_rules_and_shadows_are_none(digits):
     np.testing.assert_allclose(find_digits(page), boxes, atol=4)
 
 
+def test_a_page_of_more_marks_than_digits_are_read_is_refused():
+    page = np.full((1_000, 1_000), 255, np.uint8)
+    rows, columns = np.mgrid[10:980:28, 10:980:28].reshape(2, -1)  # 1,225 of them
+    for row, column in zip(rows, columns, strict=True):
+        page[row : row + 16, column : column + 3] = page[row + 13 : row + 16, column + 3] = 0
+    with pytest.raises(ValueError, match="1225 digits found; at most 1,000 are read"):
+        read_page(page)
+
+
 @pytest.mark.parametrize("bend", [0, 12])
 def test_digits_may_touch_dark_rules(bend, digits):
     page = page_of(digits[[5, 6, 7, 8]])

@@ -52,20 +52,29 @@ def test_learns_to_draw_the_right_digits_and_leaves_the_predictor_alone(sampler,
     assert predictor.trainable_variables  # its owner may go on training it
 
 
+def test_shapes_and_ranges(sampler, images):
+    for n, shape in ((None, ()), (1, (1,)), (3, (3,))):
+        one, batch = sampler.sample(images[0], n), sampler.sample(images, n)
+        assert one.shape == (*shape, 28, 28) and batch.shape == (6, *shape, 28, 28)
+        assert sampler.generate(images[0], 2, n).shape == (*shape, 2, 28, 28)
+        assert sampler.generate(images, 2, n).shape == (6, *shape, 2, 28, 28)
+        assert batch.dtype == np.float32 and batch.min() >= 0 and batch.max() <= 1
+    assert sampler.trajectory(images[0]).shape == (STEPS + 1, 28, 28)
+    assert sampler.trajectory(images).shape == (6, STEPS + 1, 28, 28)
+
+
 def test_a_seed_repeats_a_draw_and_draws_differ_without(sampler, images):
     first = sampler.sample(images[0], 6, seed=7)
     np.testing.assert_array_equal(sampler.sample(images[0], 6, seed=7), first)
     for other in (sampler.sample(images[0], 6, seed=8), sampler.sample(images[0], 6), first[::-1]):
         assert np.abs(other - first).mean() > 0.01
-    path, alone = sampler.trajectory(images[0], seed=7), sampler.sample(images[0], 1, seed=7)
-    assert path.shape == (STEPS + 1, 28, 28) and alone.shape == (1, 28, 28)
-    assert share_that_differs(path[-1], sampler.sample(images[0], seed=7)) < 0.001
+    last = sampler.trajectory(images[0], seed=7)[-1]
+    assert share_that_differs(last, sampler.sample(images[0], seed=7)) < 0.001
 
 
 def test_chains_read_what_was_drawn(sampler, images):
     """The second step's context ends with the first draw, in every one of the chains."""
     chains = sampler.generate(images, 2, 3, seed=0)
-    assert chains.shape == (6, 3, 2, 28, 28) and chains.dtype == np.float32
     rng = np.random.default_rng(0)
     first = sampler.sample(images, 3, seed=rng)
     assert share_that_differs(chains[:, :, 0], first) < 0.001
