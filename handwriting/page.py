@@ -28,7 +28,7 @@ MOST_DIGITS = 1_000  # on a page: more is print, or noise
 LONGEST = 1_000  # pixels: the longer side of a page that is searched; larger ones are reduced
 RULE = 10  # pixels of a page that is searched: printed lines are thinner
 FAINTEST = 0.05  # of the paper's brightness: what differs less is no ink
-LOWEST = 0.25  # times the common size: a small 0
+LOWEST = 0.3  # times the common size: a small 0
 THICKEST = 2.5  # times the common width of strokes: no eraser beside the digits
 LONGEST_STROKE = 3.6  # times the common size, of one digit: "262" in one stroke is no 8
 FARTHEST = 54  # `distance_to_digits`: of digits by strangers, 98 % of those tried are nearer
@@ -376,7 +376,7 @@ def _joined(labels: np.ndarray, boxes: np.ndarray, size: float) -> list[tuple]:
     pairs = []
     for a, b in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
         gap = distance[a] + distance[b]
-        meet = (region[a] != region[b]) & (gap < 0.3 * size)
+        meet = (region[a] != region[b]) & (gap < 0.2 * size)
         pairs.append(np.stack([gap[meet], region[a][meet], region[b][meet]], axis=1))
     digits = {part: (boxes[part - 1], [part]) for part in np.unique(labels[labels > 0])}
     for _, one, other in sorted(map(tuple, np.concatenate(pairs))):

@@ -99,6 +99,13 @@ def test_a_digit_may_be_a_third_as_high_as_others(digits):
     assert len(find_digits(page)) == 4
 
 
+def test_small_digits_below_each_other_stay_apart(digits):
+    page, zero = page_of(digits[[3, 6, 8]]), Image.fromarray(255 - digits[0][4:24, 4:24])
+    for top in (10, 80):  # a quarter of a digit between them
+        page[top : top + 50, 440:490] = np.asarray(zero.resize((50, 50)))[..., None]
+    assert len(find_digits(page)) == 5
+
+
 def test_a_row_of_mnists_images_is_a_page(digits):
     row = digits[[5, 6, 7, 8]]
     assert min(alike(read_page(np.hstack(row), count=4), row)) > 0.75
