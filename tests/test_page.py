@@ -93,10 +93,11 @@ def test_a_page_is_read_from_the_left(change, digits):
     assert min(alike(found, digits[[5, 6, 7, 8]])) > 0.8
 
 
-def test_a_digit_may_be_a_third_as_high_as_others(digits):
+@pytest.mark.parametrize(("high", "more"), [(26, 1), (21, 0)])
+def test_a_digit_may_be_a_third_as_high_as_others_and_what_is_lower_is_none(high, more, digits):
     page, zero = page_of(digits[[3, 6, 8]]), Image.fromarray(255 - digits[0][4:24, 4:24])
-    page[120:146, 450:476] = np.asarray(zero.resize((26, 26)))[..., None]
-    assert len(find_digits(page)) == 4
+    page[120 : 120 + high, 450 : 450 + high] = np.asarray(zero.resize((high, high)))[..., None]
+    assert len(find_digits(page)) == 3 + more
 
 
 def test_small_digits_below_each_other_stay_apart(digits):
