@@ -15,8 +15,7 @@ import functools
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.ndimage import convolve1d
-from scipy.special import expit
+from scipy.linalg import toeplitz
 
 from data import BOX, SIDE, flatten
 
@@ -82,7 +81,7 @@ def shrink(scans: ArrayLike, sizes: ArrayLike) -> np.ndarray:
 
 
 def undo(images: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Finds the scans from which images of MNIST were made. A thousand take a minute or less.
+    """Finds the scans from which images of MNIST were made. A thousand take half a minute.
 
     Each size is tried. For the two that come nearest, ink and paper are found by
     mean-field annealing: pixels begin grey and become black or white, as the
@@ -137,14 +136,14 @@ def _annealed(boxes, size, steps, coldest):
     square, total = ((weights**power).sum(axis=0) for power in (2, 1))
     square = np.outer(square, square)  # what a pixel alone would explain
     wanted = boxes * min(1, weights.sum(axis=1).max() ** 2)
+    near = toeplitz([1, 0.5] + [0] * (size - 2)).astype(np.float32)  # a pixel and its neighbours
     field = 8 * (weights.T @ wanted @ weights / np.outer(total, total) - 0.5)
     for temperature in np.geomspace(0.05, coldest, steps, dtype=np.float32):
-        ink = expit(field)
+        signs = np.tanh(field / 2)  # -1 for paper, 1 for ink
+        ink = (signs + 1) / 2
         lacks = weights.T @ (wanted - weights @ ink @ weights.T) @ weights
-        around = ink  # with its neighbours
-        for axis in (1, 2):
-            around = convolve1d(around, [0.5, 1, 0.5], axis, mode="constant")
-        asked = (2 * lacks + square * (2 * ink - 1)) / temperature + 2 * (around - ink) - 3
+        around = near @ ink @ near - ink
+        asked = (2 * lacks + square * signs) / temperature + 2 * around - 3
         field += (asked - field) / 2
     scans = field > 0
     return scans, np.square(_shrunk(scans, size) - boxes).mean(axis=(1, 2))

@@ -145,7 +145,7 @@ def sampler(
         for part in ("projection", "velocity", "decoder"):
             getattr(model, part).set_weights(getattr(load(start), part).get_weights())
     else:
-        images = load_mnist()[0][0][:30_000]  # all would be undone in half an hour
+        images = load_mnist()[0][0][:30_000]  # all would be undone in a quarter of an hour
         parts = in_processes(undo, np.array_split(images, 60), at_once=len(CORES))
         scans = [np.concatenate(part) for part in zip(*parts, strict=True)]
         model.fit_decoder(images, tuple(scans), epochs=8)
