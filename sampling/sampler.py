@@ -175,6 +175,7 @@ class NextImageSampler(keras.Model):
         steps = epochs * -(-len(codes) // DECODER_BATCH)
         self.decoder.trainable, self.decoder.linear.trainable = True, False
         optimizer = make_optimizer("adam", steps, learning_rate=0.006)
+        optimizer.build(self.decoder.trainable_variables)
         self.decoder.compile(optimizer, jit_compile=self.decoder.jit_compile)
         try:
             return self.decoder.fit(codes, scans, DECODER_BATCH, epochs, verbose=verbose)
@@ -218,6 +219,8 @@ class NextImageSampler(keras.Model):
         # Keras calls this before it trains, in `fit` and in `train_on_batch`.
         if self.train_function is None:
             self._check_codes()
+            if not self.optimizer.built:  # TensorFlow would trace everything twice
+                self.optimizer.build(self.trainable_variables)
         return super().make_train_function(force)
 
     def make_predict_function(self, force: bool = False):

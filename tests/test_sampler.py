@@ -28,7 +28,6 @@ def sampler(train, predictor):
     sampler.fit_codes(inputs, targets)
     sampler.fit_decoder(targets[:250], undo(targets[:250]), epochs=8, verbose=0)
     sampler.compile(make_optimizer("adam", steps=240, learning_rate=0.01))
-    sampler.optimizer.build(sampler.trainable_variables)  # else TensorFlow traces everything twice
     states = sampler.predict(inputs, batch_size=1_000, verbose=0)
     sampler.fit(states, targets, batch_size=250, epochs=30, verbose=0)
     return sampler
