@@ -17,7 +17,9 @@ WINDOW = 2 * RADIUS + 1
 WIDTH = LARGEST + 2 * RADIUS  # of a scan with a margin, from which windows are cut
 UNITS = 128, 64  # widths of the network's hidden layers: of the first two, and of the third
 CHOSEN = 400  # pixels of a scan that the network learns from at a time
-BLOCK, BATCH = 4_000, 50  # images that are sorted by size together, and drawn at once
+# Images that are sorted by size together, and drawn at once. Of 100 or more, two cores share each
+# small step, and take longer for it.
+BLOCK, BATCH = 4_000, 50
 # What is less probable is not drawn (Holtzman et al., 2020: truncation). A scan has thousands of
 # pixels, and lone specks left 16 % of decoded scans in more than one piece, where 9 % of real are.
 RAREST = 0.001
