@@ -16,6 +16,7 @@ import functools
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import toeplitz
+from scipy.special import expit
 
 from data import BOX, SIDE, flatten
 
@@ -139,11 +140,10 @@ def _annealed(boxes, size, steps, coldest):
     near = toeplitz([1, 0.5] + [0] * (size - 2)).astype(np.float32)  # a pixel and its neighbours
     field = 8 * (weights.T @ wanted @ weights / np.outer(total, total) - 0.5)
     for temperature in np.geomspace(0.05, coldest, steps, dtype=np.float32):
-        signs = np.tanh(field / 2)  # -1 for paper, 1 for ink
-        ink = (signs + 1) / 2
+        ink = expit(field)
         lacks = weights.T @ (wanted - weights @ ink @ weights.T) @ weights
         around = near @ ink @ near - ink
-        asked = (2 * lacks + square * signs) / temperature + 2 * around - 3
+        asked = (2 * lacks + square * (2 * ink - 1)) / temperature + 2 * around - 3
         field += (asked - field) / 2
     scans = field > 0
     return scans, np.square(_shrunk(scans, size) - boxes).mean(axis=(1, 2))
