@@ -175,7 +175,6 @@ class NextImageSampler(keras.Model):
         steps = epochs * -(-len(codes) // DECODER_BATCH)
         self.decoder.trainable, self.decoder.linear.trainable = True, False
         optimizer = make_optimizer("adam", steps, learning_rate=0.006)
-        optimizer.build(self.decoder.trainable_variables)
         self.decoder.compile(optimizer, jit_compile=self.decoder.jit_compile)
         try:
             return self.decoder.fit(codes, scans, DECODER_BATCH, epochs, verbose=verbose)

@@ -82,7 +82,7 @@ def shrink(scans: ArrayLike, sizes: ArrayLike) -> np.ndarray:
 
 
 def undo(images: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Finds the scans from which images of MNIST were made. A thousand take half a minute.
+    """Finds the scans from which images of MNIST were made. A thousand take a minute or less.
 
     Each size is tried. For the two that come nearest, ink and paper are found by
     mean-field annealing: pixels begin grey and become black or white, as the
