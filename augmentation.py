@@ -166,7 +166,7 @@ def _warped(
     columns = cos * right + sin * up + amounts["shear"] * rows
 
     # Bilinear, between the four pixels around that place, in a black frame.
-    # `scipy.ndimage.map_coordinates` does the same for one image at a time, in four times the time.
+    # `scipy.ndimage.map_coordinates` does the same in four times the time.
     side = SIDE + 3
     framed = np.pad(images, ((0, 0), (1, 2), (1, 2))).ravel()
     rows, columns = ((place + (middle + 1)).clip(0, SIDE + 1) for place in (rows, columns))

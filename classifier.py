@@ -2,7 +2,7 @@
 
 It ships in `models/`. It was trained on MNIST's training images, on averages of
 them, because a predictor's answers are averages, and on Semeion's digits, because
-not everybody writes a 1 or a 7 as Americans did.
+not everybody writes a 1 or a 7 as Americans do.
 """
 
 import functools
@@ -110,7 +110,7 @@ def distance_to_digits(images: np.ndarray) -> np.ndarray:
 
     Returns:
         `float64 (...)`: of MNIST's test images, 13 in the median, and up to 63 for
-        99 in 100. A bar is a 1, a ring a 0.
+        99 in 100. A bar passes for a 1, a ring for a 0.
 
     Example:
 

@@ -1,8 +1,8 @@
 """How good is a predictor: its error beside the best possible one, and its accuracy.
 
 Sequences are drawn independently. No predictor that has seen only the training
-images can beat the mean training image of the right digit, but for chance and
-for what test images have in common: that error is the floor. The digit
+images can beat the mean training image of the right digit, except by chance, or
+by what test images have in common: its error is the floor. The digit
 classifier says which digit an answer shows.
 """
 
@@ -96,8 +96,8 @@ def evaluate_chains(
 
     Args:
         model: A trained predictor, as for `evaluate`, or a sampler.
-        test: Sequences of test images. Chains start from real images, at those
-            of its windows from where the table can be followed for `steps`.
+        test: Sequences of test images. Chains start from real images, of
+            windows that can be followed for `steps`.
         steps: Images to generate in each chain.
         n: Chains to draw.
         **arguments: For a sampler's `generate`, such as `seed`.

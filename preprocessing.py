@@ -196,7 +196,7 @@ class DigitSequences:
         if augmentation is not None and not callable(augmentation):
             raise ValueError(f"augmentation is {augmentation!r}; expected a function")
         self.images = images
-        self.labels = labels.copy()  # draws follow their order
+        self.labels = labels.copy()  # they are sorted once, below
         self.corruption = corruption
         self.augmentation = augmentation
         if seed is not None:
@@ -300,9 +300,9 @@ class DigitSequences:
             `batch_size / k` sequences.
 
         Raises:
-            ValueError: `batch_size` is not an integer of at least 1, or no
-                multiple of 32 sequences a shard; `start` is negative; or there
-                is no such shard.
+            ValueError: `batch_size` is not an integer of at least 1, or, of
+                several shards, no multiple of 32 sequences each; `start` is
+                negative; or there is no such shard.
         """
         batch_size = check_count(batch_size, "batch_size")
         index, count = shard if np.shape(shard) == (2,) else (0, 0)

@@ -74,7 +74,7 @@ def train_predictor(
     model.compile(
         make_optimizer(optimizer, steps) if isinstance(optimizer, str) else optimizer,
         loss=summed_squared_error,
-        jit_compile=keras.backend.backend() != "torch",  # there, it was not tried
+        jit_compile=keras.backend.backend() != "torch",  # not tried there
     )
     model.fit(stream, steps_per_epoch=steps, shuffle=False, verbose=0)
     return model
@@ -106,8 +106,8 @@ def resumable_fit(
         sequences: What to train on, the same in every call, with a `seed`:
             without one, every call draws others.
         folder: Where to keep `model.keras`, the model after the last whole
-            epoch, of this process alone, and `unfinished.keras`, while it is
-            saved; made if it isn't there.
+            epoch; made if it isn't there. Each process needs its own: while
+            one saves, there is `unfinished.keras`, too.
         epochs: Epochs in all, those before an interruption included. If they
             are done, the model is only loaded.
         steps_per_epoch: Batches in an epoch, the same in every call.

@@ -1,8 +1,8 @@
 """From paper to images: the digits of a photo, scan or screenshot, each in MNIST's form.
 
-Ink is what differs from the paper and is not connected with the page's border, unless it looks
-like the other digits. Connected ink is a stroke, strokes that are close to each other are a digit,
-and each digit is scaled and centred as the makers of MNIST did with theirs.
+Ink is what differs from the paper. What is connected with the page's border is left out, unless
+it looks like the other digits. Connected ink is a stroke, strokes that are close to each other are
+a digit, and each digit is scaled and centred as the makers of MNIST did with theirs.
 """
 
 import io
@@ -30,7 +30,7 @@ RULE = 10  # pixels of a page that is searched: printed lines are thinner
 FAINTEST = 0.05  # of the paper's brightness: what differs less is no ink
 LOWEST = 0.3  # times the common size: a small 0
 THICKEST = 2.5  # times the common width of strokes: no eraser beside the digits
-LONGEST_STROKE = 3.6  # times the common size, of one digit: "262" in one stroke is no 8
+LONGEST_STROKE = 3.6  # times the common size, of one digit; longer ones are several
 FARTHEST = 54  # `distance_to_digits`: of digits by strangers, 95 % of those tried are nearer
 THINNEST = 1.6  # pixels, in MNIST's form: strokes of a thin pencil would vanish
 TRY = "try more light, a darker pen, or a picture of the digits only, with paper around them"
@@ -44,8 +44,8 @@ def load_picture(picture: Picture) -> np.ndarray:
             Pillow reads it): its path, its bytes, or an open file; or a
             Pillow image; or an array `(h, w)` or `(h, w, 1 to 4)`: integers
             in [0, 255], booleans, or floats in [0, 1]. Where an alpha channel
-            is transparent, the picture is white. Of grey files of 16 bits or
-            more, the lightest pixel is: few use all bits.
+            is transparent, the picture is white. In grey files of 16 bits or
+            more, the lightest pixel counts as white: few use all bits.
 
     Returns:
         `uint8 (h, w, 3)`, turned as its EXIF orientation says.
@@ -153,7 +153,7 @@ def find_digits(picture: Picture) -> np.ndarray:
 
 
 def find_left_out(picture: Picture) -> list[tuple[np.ndarray, str]]:
-    """Finds what else is on a page, but specks: boxes as of `find_digits`, and why no digits."""
+    """Finds what is no digit, without specks: boxes as of `find_digits`, each with the reason."""
     return _search(picture)[1]
 
 
@@ -201,7 +201,7 @@ def read_page(picture: Picture, count: int | None = None) -> np.ndarray:
         boxes = ", ".join(str(box.tolist()) for box, _ in digits[:20])
         hint = f"the first are at {boxes} (top, left, bottom, right)" if digits else TRY
         raise ValueError(
-            f"{found}{expected}; {hint}; one that fills its picture is for `normalise`; to see the "
+            f"{found}{expected}; {hint}; for a picture of one digit, use `normalise`; to see the "
             "page: plot_page(load_picture(page), find_digits(page), find_left_out(page))"
         )
     return images
@@ -239,7 +239,7 @@ def _level(page: np.ndarray, widest: float) -> tuple[np.ndarray, int]:
         for each in (small, -small)
     )
     sign = 1 if dark.sum() > light.sum() else -1
-    page = page[..., sign * dark >= sign * light]  # red ink is darker than azure, but not in red
+    page = page[..., sign * dark >= sign * light]  # not red, of red ink on azure
     page = sign * ndimage.gaussian_filter(page / np.float32(255), (0.7, 0.7, 0))
     window = max(3, int(widest * min(page.shape[:2])) | 1)
     # Strokes are narrower than the window, so closing fills them and leaves the paper's shades.
@@ -259,9 +259,10 @@ def _islands(grey: np.ndarray, widest: float) -> float:
 
 
 def _filled(grey: np.ndarray, window: int, cut: bool) -> np.ndarray:
-    """Raises dark islands, up to `window` wide, to the level of what surrounds them: by how much,
-    is ink. `cut` says whether it may touch the border; otherwise what touches it is a printed line,
-    the table below the page, or a shadow. (Vincent, 1993: morphological grayscale reconstruction.)
+    """Raises dark islands, up to `window` wide, to the level of what surrounds them: the
+    difference is ink. `cut` says whether it may touch the border; otherwise what touches it is a
+    printed line, the table below the page, or a shadow. (Vincent, 1993: morphological grayscale
+    reconstruction.)
     """
     border = np.ones(grey.shape, bool)
     border[1:-1, 1:-1] = False
@@ -301,7 +302,7 @@ def _digits(page: np.ndarray) -> tuple[list[tuple], list[tuple]]:
         return [], left_out
     labels[np.append(False, long)[labels]] = 0
     areas[long] = 0
-    # The size of digits is that of the stroke with the middle pixel of ink: specks hardly count.
+    # The size of digits: half of all ink is in strokes up to this height. So specks hardly count.
     heights = boxes[:, 2] - boxes[:, 0]
     order = np.argsort(heights)
     total = np.cumsum(areas[order])

@@ -20,8 +20,8 @@ CHOSEN = 400  # pixels of a scan that the network learns from at a time
 # Images that are sorted by size together, and drawn at once. Of 100 or more, two cores share each
 # small step, and take longer for it.
 BLOCK, BATCH = 4_000, 50
-# What is less probable is not drawn (Holtzman et al., 2020: truncation). A scan has thousands of
-# pixels, and lone specks left 16 % of decoded scans in more than one piece, where 9 % of real are.
+# What is less probable is not drawn (Holtzman et al., 2020: truncation). With lone specks, 16 % of
+# decoded scans were in more than one piece; of real ones, 9 % are.
 RAREST = 0.001
 CODE_NOISE = 0.1  # in the codes that it learns from: drawn codes are never quite an image's
 PLACES = SIDE - BOX + 1  # where a box may begin
@@ -143,8 +143,7 @@ class PixelDecoder(keras.Model):
 
     def call(self, inputs):
         """Draws scans, given codes, sizes, corners and uniform noise `(n, l, l)`, where l is the
-        largest size, or more. Codes alone stay as they are: before the loss, there is nothing
-        to do."""
+        largest size, or more. Codes alone, as in training, stay as they are."""
         if not isinstance(inputs, (list, tuple)):
             return inputs
         ops = keras.ops

@@ -125,8 +125,8 @@ class NextImageSampler(keras.Model):
 
         Args:
             inputs: Contexts of some thousand sequences, as for `sample`.
-            targets: As many images `(n, 28, 28)` of all digits that it is to draw,
-                such as their next ones.
+            targets: As many images `(n, 28, 28)`, of every digit that it is to
+                draw, such as the next ones.
 
         Raises:
             ValueError: Another shape or range, fewer targets than codes, or a
@@ -232,7 +232,7 @@ class NextImageSampler(keras.Model):
             raise ValueError("the sampler has no codes yet; call fit_codes(inputs, targets) first")
 
     def call(self, context):
-        """Contexts `(n, t, 784)` to standardised states `(n, units)`; states stay as they are."""
+        """Contexts `(n, t, 784)` to standardised states `(n, s)`; states stay as they are."""
         if len(context.shape) == 2:
             return context
         return (self.encoder(context) - self.mean) / self.deviation
@@ -346,7 +346,7 @@ class NextImageSampler(keras.Model):
             if step >= UNGUIDED and guidance != 1:
                 unconditional = network([path[-1], times, np.zeros_like(states)])
                 velocity = velocity + (float(guidance) - 1) * (velocity - unconditional)
-            if step in (0, UNGUIDED):  # before guidance, velocities were others
+            if step in (0, UNGUIDED):  # there is no earlier one like it
                 previous = velocity
             # The velocity at the start of a step, bent as it has changed since the step before
             # (Adams and Bashforth's method).

@@ -315,10 +315,8 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.LinearModel(IMAGES, LABELS, LABELS, 0), "components is 0; expected an intege"),
         (lambda k: k.LinearModel(IMAGES, LABELS, LABELS * 0), "expected several writers, with sev"),
         (lambda k: k.LinearModel(IMAGES, LABELS, np.arange(120)), "several writers, with several"),
-        *[
-            (lambda k, bad=bad: predicted(k, bad), f"shape (1, 4, 784) and digits {shape}; expect")
-            for bad, shape in (([[0, 1, 2, 3, -4]], "(1, 5)"), ([[0, 1, 2, 3]], "(1, 4)"))
-        ],
+        (lambda k: predicted(k, [[0, 1, 2, 3, -4]]), "(1, 4, 784) and digits (1, 5); expect"),
+        (lambda k: predicted(k, [[0, 1, 2, 3]]), "(1, 4, 784) and digits (1, 4); expect"),
         (lambda k: k.by_strangers(LABELS[1:], IMAGES), "got 119 digits for 120 images"),
         (lambda k: k.two_sample_accuracy(IMAGES, IMAGES[1:]), "120 images and 119 real ones; expe"),
         (lambda k: k.two_sample_accuracy(IMAGES[:7], IMAGES[:7]), "7 images and 7 real ones; exp"),
