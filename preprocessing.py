@@ -280,8 +280,7 @@ class DigitSequences:
         Raises:
             ValueError: `n` is not an integer of at least 1.
         """
-        inputs, targets = self._empty(check_count(n, "n"))
-        return inputs, targets, self._fill(inputs, targets, number=0)
+        return self._pixels(n, number=0)
 
     def batches(
         self, batch_size: int, *, start: int = 0, shard: tuple[int, int] = (0, 1)
@@ -316,12 +315,12 @@ class DigitSequences:
 
         def stream() -> Iterator[tuple[np.ndarray, np.ndarray]]:
             for batch in itertools.count(start):
-                inputs, targets = self._empty(size)
                 first = 1 + batch * blocks + index * blocks // count  # `sample` has number 0
-                for block, row in enumerate(range(0, size, BLOCK)):
-                    rows = slice(row, row + BLOCK)
-                    self._fill(inputs[rows], targets[rows], number=first + block)
-                yield inputs, targets
+                parts = [
+                    self._pixels(min(BLOCK, size - row), first + row // BLOCK)[:2]
+                    for row in range(0, size, BLOCK)
+                ]
+                yield tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
         # A generator of its own, so that wrong arguments are refused now, not at its first batch.
         return stream()
@@ -370,17 +369,11 @@ class DigitSequences:
         means = [self.images[self.labels == digit].mean(axis=0) for digit in digits]
         return (np.average(means, axis=0, weights=counts) / 255).astype(np.float32)
 
-    def _empty(self, n: int) -> tuple[np.ndarray, np.ndarray]:
-        length = self.windows.shape[1] - 1
-        return np.empty((n, length, PIXELS), np.float32), np.empty((n, SIDE, SIDE), np.float32)
-
-    def _fill(self, inputs: np.ndarray, targets: np.ndarray, number: int) -> np.ndarray:
-        """Writes the pixels of a draw; returns its digits."""
-        digits, indices = self.draw(len(inputs), number)
-        for first in range(0, len(inputs), BLOCK):
-            rows = slice(first, first + BLOCK)
-            inputs[rows] = flatten(self.images[indices[rows, :-1]])
-            targets[rows] = flatten(self.images[indices[rows, -1]]).reshape(-1, SIDE, SIDE)
+    def _pixels(self, n: int, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The inputs and targets of a draw, and its digits."""
+        digits, indices = self.draw(n, number)
+        inputs = flatten(self.images[indices[:, :-1]])
+        targets = flatten(self.images[indices[:, -1]]).reshape(n, SIDE, SIDE)
         # A generator of its own: the images drawn do not depend on what is done to them.
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(number, 1)))
         if self.corruption:
@@ -392,8 +385,8 @@ class DigitSequences:
                     f"augmentation answers {changed.shape} to contexts {inputs.shape}; "
                     "expected as many"
                 )
-            inputs[:] = changed
-        return digits
+            inputs = changed
+        return inputs, targets, digits
 
     def _corrupt(self, inputs: np.ndarray, digits: np.ndarray, rng: np.random.Generator) -> None:
         rows = np.flatnonzero(rng.random(len(inputs)) < self.corruption.rate)
