@@ -196,7 +196,7 @@ class DigitSequences:
         if augmentation is not None and not callable(augmentation):
             raise ValueError(f"augmentation is {augmentation!r}; expected a function")
         self.images = images
-        self.labels = labels.copy()  # they are sorted once, below
+        self.labels = labels.copy()  # changed later, they would not fit what is made from them here
         self.corruption = corruption
         self.augmentation = augmentation
         if seed is not None:

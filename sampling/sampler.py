@@ -346,7 +346,7 @@ class NextImageSampler(keras.Model):
             if step >= UNGUIDED and guidance != 1:
                 unconditional = network([path[-1], times, np.zeros_like(states)])
                 velocity = velocity + (float(guidance) - 1) * (velocity - unconditional)
-            if step in (0, UNGUIDED):  # there is no earlier one like it
+            if step in (0, UNGUIDED):  # no earlier one to compare with
                 previous = velocity
             # The velocity at the start of a step, bent as it has changed since the step before
             # (Adams and Bashforth's method).

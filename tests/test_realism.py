@@ -23,6 +23,8 @@ def test_precision_counts_images_among_the_real_and_recall_real_ones_among_the_i
     first, second = here[:200], here[200:]
     half = realism.precision_and_recall(np.concatenate([first, first + 100]), second)
     assert half["precision"] == pytest.approx(0.5, abs=0.1) and half["recall"] > 0.8
+    swapped = realism.precision_and_recall(second, np.concatenate([first, first + 100]))
+    assert swapped == {"precision": half["recall"], "recall": half["precision"]}
     line = np.arange(8.0)[:, None]  # the third nearest neighbour of the ends is 3 away
     assert realism.precision_and_recall(line + 9.9, line) == {"precision": 1 / 8, "recall": 1 / 8}
 

@@ -122,12 +122,19 @@ def test_drawn_codes_vary_as_much_as_those_of_images_with_noise(sampler, train):
     assert lacks[1] < 0.025 < lacks[0]
 
 
-def test_saves_and_comes_back(sampler, images, tmp_path):
+def test_saves_and_comes_back(sampler, images, train, tmp_path):
     drawn = sampler.sample(images, seed=0)
     sampler.save(tmp_path / "sampler.keras")
     loaded = keras.saving.load_model(tmp_path / "sampler.keras")
     assert share_that_differs(loaded.sample(images, seed=0), drawn) < 0.001
     assert loaded.optimizer.iterations == 240
+    # Its loss is the same, for contexts as for their states.
+    inputs, targets, _ = train.sample(100)
+    losses = []
+    for model, x in ((loaded, inputs), (sampler, sampler(inputs))):
+        model.random.state.assign([1, 2])
+        losses.append(float(model.compute_loss(y=targets, y_pred=model(x))))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
 def test_only_fit_decoder_trains_the_decoder(sampler, train):

@@ -97,6 +97,7 @@ def test_a_verifier_compares_an_image_with_four_others(mnist):
     strangers = writers.by_strangers(digits[:, -1], targets)
     before = {image.tobytes(): digit for image, digit in zip(targets, digits[:, -1], strict=True)}
     assert [before[image.tobytes()] for image in strangers] == digits[:, -1].tolist()
+    assert (strangers != targets).any(axis=(1, 2)).mean() > 0.8
     logits, others = (verifier.predict_on_batch([inputs, each]) for each in (targets, strangers))
     assert logits.shape == (30, 1) and (logits != others).any()
     loss = verifier.evaluate([inputs, targets], np.ones((30, 1)), verbose=0)
