@@ -39,7 +39,7 @@ def frechet_distance(features: np.ndarray, real: np.ndarray) -> float:
     Example:
 
     >>> frechet_distance(classify(x_train[:1_000])[0], classify(x_test[:1_000])[0])
-    0.98
+    1.53
 
     Reference:
         Heusel et al., 2017: GANs trained by a two time-scale update rule

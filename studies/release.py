@@ -25,17 +25,15 @@ import keras
 import nbformat
 import numpy as np
 import papermill
-from PIL import Image
 
 from augmentation import AUGMENTATION
 from data import SIDE, load_mnist
-from handwriting.page import in_mnist_form
 from model import make_optimizer
 from preprocessing import Corruption, DigitSequences, digit_windows
 from sampling.sampler import NextImageSampler
 from sampling.scans import undo
 from studies.report import CORES, ROOT, in_processes
-from studies.writers import by_writers, train_on_writers
+from studies.writers import by_writers, digits_from_elsewhere, train_on_writers
 from training import train_predictor
 
 CHATTER = re.compile(
@@ -81,16 +79,17 @@ def release_notebook(path: Path) -> None:
     shutil.copy(folder / path.name, path)
 
 
-def semeion() -> tuple[np.ndarray, np.ndarray]:
-    """Digits by 80 people in Italy, brought into MNIST's form, and their labels."""
-    with np.load(ROOT / "datasets" / "semeion.npz") as arrays:
-        images, labels = arrays["images"], arrays["labels"]
-    large = [Image.fromarray(np.uint8(255 * image)).resize((128, 128)) for image in images]
-    return np.stack([in_mnist_form(image) for image in large]), labels
+def other_digits() -> list[tuple[np.ndarray, np.ndarray]]:
+    """Digits by people elsewhere, and their labels: some for the classifier to learn from, others,
+    by every second writer of UNIPEN, for a test."""
+    images, labels, writers = digits_from_elsewhere("unipen")
+    seen, unseen = ((images[rows], labels[rows]) for rows in (writers % 2 == 0, writers % 2 == 1))
+    both = zip(digits_from_elsewhere("semeion"), seen, strict=True)
+    return [tuple(map(np.concatenate, both)), unseen]
 
 
 def train_classifier(
-    images: np.ndarray, labels: np.ndarray, others: tuple[np.ndarray, np.ndarray], epochs: int = 10
+    images: np.ndarray, labels: np.ndarray, others: tuple[np.ndarray, np.ndarray], epochs: int = 15
 ) -> keras.Model:
     """Trains a small convolutional network on images, on averages of images of one digit (one that
     knows sharp digits only may read every average as a 1), and on others with their labels."""
@@ -131,7 +130,7 @@ def train_classifier(
                 count = 2 ** rng.integers(1, 6)
                 for i, digit in enumerate(digits[: size // 4]):
                     batch[i] = images[rng.choice(of_digit[digit], count)].mean(axis=0) / 255
-                some = rng.integers(len(others[0]), size=size // 8)
+                some = rng.integers(len(others[0]), size=size // 4)
                 batch[-len(some) :] = others[0][some] / np.float32(255)
                 digits[-len(some) :] = others[1][some]
                 yield batch, digits
@@ -186,7 +185,7 @@ def writer_sampler() -> keras.Model:
 
 MODELS = {  # how to train it, on which backend, and the bits of its weights
     "digit_classifier": (
-        lambda: train_classifier(*load_mnist()[0], others=semeion()),
+        lambda: train_classifier(*load_mnist()[0], others=other_digits()[0]),
         "tensorflow",
         10,
     ),

@@ -1,14 +1,17 @@
 """Whose hand is it? A linear model, a predictor and a verifier that read how somebody writes."""
 
 import itertools
+from pathlib import Path
 
 import keras
 import numpy as np
+from PIL import Image
 from scipy.linalg import eigh
 from scipy.stats import multivariate_normal
 
 from augmentation import AUGMENTATION, Augmentation
 from data import PIXELS, SIDE, check_count, flatten, load_mnist, load_writers, validation_images
+from handwriting.page import in_mnist_form
 from model import adapt, make_optimizer, summed_squared_error
 from preprocessing import DigitSequences, digit_windows
 
@@ -27,6 +30,15 @@ def by_writers() -> tuple[np.ndarray, ...]:
     """Training images, their labels and writers, without those held out for validation."""
     rows = ~validation_images()
     return tuple(each[rows] for each in (*load_mnist()[0], load_writers()[0]))
+
+
+def digits_from_elsewhere(name: str) -> tuple[np.ndarray, ...]:
+    """The digits of `datasets/semeion.npz` or `datasets/unipen.npz`, which are black and white, in
+    MNIST's form: `uint8 (n, 28, 28)`; their labels, and of "unipen" also their writers, `(n,)`."""
+    with np.load(Path(__file__).parent.parent / "datasets" / f"{name}.npz") as arrays:
+        pixels, *others = arrays.values()
+    large = [Image.fromarray(np.uint8(255 * each)).resize((128, 128)) for each in pixels]
+    return np.stack([in_mnist_form(each) for each in large]), *others
 
 
 class LinearModel:

@@ -8,7 +8,7 @@ import pytest
 from classifier import SHIPPED, classify, digit_probabilities, distance_to_digits, read_digits
 from evaluation import digit_means
 from handwriting.page import FARTHEST, read_page
-from studies.release import ROOT, semeion, train_classifier
+from studies.release import ROOT, other_digits, train_classifier
 
 
 def test_reads_sharp_and_soft_digits(mnist):
@@ -33,14 +33,16 @@ def test_reads_sharp_and_soft_digits(mnist):
     assert mixed.shape == (10,) and mixed.max() < sure.max(axis=-1).min() > 0.9
 
 
-def test_reads_the_digits_of_italians():
+def test_reads_digits_by_people_elsewhere():
     with np.load(ROOT / "datasets" / "semeion.npz") as arrays:
         pixels, ones = arrays["images"].reshape(-1, 256), np.eye(10)[arrays["labels"]]
     text = io.BytesIO()  # as it is published
     np.savetxt(text, np.hstack([pixels, ones]), ["%.4f"] * 256 + ["%d"] * 10, newline=" \r\n")
     assert hashlib.md5(text.getvalue()).hexdigest() == "cb545d371d2ce14ec121470795a77432"
-    images, labels = semeion()
-    assert np.mean(read_digits(images) == labels) > 0.98
+    seen, unseen = other_digits()
+    assert len(seen[0]) == 1_593 + 2_672 and len(unseen[0]) == 2_723
+    for images, labels in (seen, unseen):
+        assert np.mean(read_digits(images) == labels) > 0.98
 
 
 def test_told_how_many_digits_there_are_a_page_is_read_without_other_signs(mnist):
