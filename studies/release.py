@@ -33,7 +33,7 @@ from preprocessing import Corruption, DigitSequences, digit_windows
 from sampling.sampler import NextImageSampler
 from sampling.scans import undo
 from studies.report import CORES, ROOT, in_processes
-from studies.writers import by_writers, digits_from_elsewhere, train_on_writers
+from studies.writers import by_writers, load_other_digits, train_on_writers
 from training import train_predictor
 
 CHATTER = re.compile(
@@ -79,13 +79,14 @@ def release_notebook(path: Path) -> None:
     shutil.copy(folder / path.name, path)
 
 
-def other_digits() -> list[tuple[np.ndarray, np.ndarray]]:
-    """Digits by people elsewhere, and their labels: some for the classifier to learn from, others,
-    by every second writer of UNIPEN, for a test."""
-    images, labels, writers = digits_from_elsewhere("unipen")
-    seen, unseen = ((images[rows], labels[rows]) for rows in (writers % 2 == 0, writers % 2 == 1))
-    both = zip(digits_from_elsewhere("semeion"), seen, strict=True)
-    return [tuple(map(np.concatenate, both)), unseen]
+def other_digits() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Digits and labels for the classifier to learn from: Semeion's, and those of UNIPEN's writers
+    of even numbers. Then those of its other writers, for a test."""
+    images, labels, _ = load_other_digits("semeion")
+    more, their_labels, writers = load_other_digits("unipen")
+    even = writers % 2 == 0
+    seen = np.concatenate([images, more[even]]), np.concatenate([labels, their_labels[even]])
+    return seen, (more[~even], their_labels[~even])
 
 
 def train_classifier(

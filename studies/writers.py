@@ -32,13 +32,13 @@ def by_writers() -> tuple[np.ndarray, ...]:
     return tuple(each[rows] for each in (*load_mnist()[0], load_writers()[0]))
 
 
-def digits_from_elsewhere(name: str) -> tuple[np.ndarray, ...]:
+def load_other_digits(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """The digits of `datasets/semeion.npz` or `datasets/unipen.npz`, which are black and white, in
-    MNIST's form: `uint8 (n, 28, 28)`; their labels, and of "unipen" also their writers, `(n,)`."""
+    MNIST's form, `uint8 (n, 28, 28)`, their labels and, of "unipen", their writers."""
     with np.load(Path(__file__).parent.parent / "datasets" / f"{name}.npz") as arrays:
-        pixels, *others = arrays.values()
+        pixels, labels, writers = map(arrays.get, ("images", "labels", "writers"))
     large = [Image.fromarray(np.uint8(255 * each)).resize((128, 128)) for each in pixels]
-    return np.stack([in_mnist_form(each) for each in large]), *others
+    return np.stack([in_mnist_form(each) for each in large]), labels, writers
 
 
 class LinearModel:
