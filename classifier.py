@@ -1,8 +1,8 @@
 """The digit classifier: reads which digit an image shows, so that answers can be scored.
 
 It ships in `models/`. It was trained on MNIST's training images, on averages of
-them, because a predictor's answers are averages, and on digits by other people, from many
-countries, because not everybody writes a 1 or a 7 as Americans do.
+them, because a predictor's answers are averages, and on digits by other people,
+from many countries, because not everybody writes a 1 or a 7 as Americans do.
 """
 
 import functools

@@ -46,8 +46,9 @@ def test_reads_digits_by_other_people():
         for each in (seen, unseen)
     )
     assert not known & new
-    for images, labels in (seen, unseen):
-        assert np.mean(read_digits(images) == labels) > 0.98
+    semeion, unipen = np.split(read_digits(seen[0]) == seen[1], [1_593])
+    for right in (semeion, unipen, read_digits(unseen[0]) == unseen[1]):
+        assert np.mean(right) > 0.98
 
 
 def test_told_how_many_digits_there_are_a_page_is_read_without_other_signs(mnist):
