@@ -81,7 +81,8 @@ def test_the_code_runs_from_top_to_bottom(page, tmp_path):
     # Small sizes: they show that the code runs, not that the results are good.
     code = re.sub(r"\b(steps|steps_per_epoch)=\d{2,}(_\d+)?", r"\1=3", code)
     code = re.sub(r"\bepochs=\d+", "epochs=1", code)
-    (tmp_path / "models").symlink_to(ROOT / "models")
+    for folder in ("models", "datasets"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"}
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
 
