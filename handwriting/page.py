@@ -255,8 +255,7 @@ def _islands(grey: np.ndarray, widest: float) -> float:
     # are filled, while dark ink stays.
     grey = -_filled(-grey, window, True)
     # The strongest islands count: the paper between rules is a weak one, but there is much of it.
-    # And none that touches the border: it may be a table's edge beside the paper.
-    return np.sum((_filled(grey, window, False) - grey) ** 12)
+    return np.sum((_filled(grey, window, True) - grey) ** 12)
 
 
 def _filled(grey: np.ndarray, window: int, cut: bool) -> np.ndarray:
