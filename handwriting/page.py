@@ -162,9 +162,10 @@ def read_page(picture: Picture, count: int | None = None) -> np.ndarray:
 
     The digits may be of any colour, dark on light or light on dark, on paper
     with lines, squares or shadows on it; but digits may be lost that touch a dark
-    line which ends before the edge of the picture. Every sign as large as a digit
-    is taken for one: a letter, or a plus. Digits that touch each other are parted
-    where one stroke joins them. Dots of a dithered page are read as strokes.
+    line which ends before the edge of the picture. Every sign at least a third as
+    high as the digits is taken for one: a letter, or a plus. Digits that touch each
+    other are parted where one stroke joins them. Dots of a dithered page are read as
+    strokes.
 
     Args:
         picture: A page, as for `load_picture`.

@@ -43,6 +43,7 @@ def alike(found, images):
         lambda image: 255 - image,
         lambda image: larger(image, 6),
         lambda image: np.pad(image, ((30, 5), (2, 40))),
+        lambda image: 255 - image[np.ix_(image.any(1), image.any(0))],  # cut to its ink
         lambda image: 30 + image // 2,  # grey on dark grey
         lambda image: np.stack([255 - image, np.full_like(image, 255), 255 - image], axis=-1),
     ],
