@@ -31,7 +31,7 @@ FAINTEST = 0.05  # of the paper's brightness: what differs less is no ink
 LOWEST = 0.3  # times the common size: a small 0
 THICKEST = 2.5  # times the common width of strokes: no eraser beside the digits
 LONGEST_STROKE = 3.6  # times the common size, of one digit; longer ones are several
-FARTHEST = 48  # `distance_to_digits`: of digits by strangers, 93 % of those tried are nearer
+FARTHEST = 48  # `distance_to_digits`: of 1,570 digits by strangers, 95 % are nearer
 THINNEST = 1.6  # pixels, in MNIST's form: strokes of a thin pencil would vanish
 TRY = "try more light, a darker pen, or a picture of the digits only, with paper around them"
 
@@ -162,10 +162,9 @@ def read_page(picture: Picture, count: int | None = None) -> np.ndarray:
 
     The digits may be of any colour, dark on light or light on dark, on paper
     with lines, squares or shadows on it; but digits may be lost that touch a dark
-    line which ends before the edge of the picture. Every sign at least a third as
-    high as the digits is taken for one: a letter, or a plus. Digits that touch each
-    other are parted where one stroke joins them. Dots of a dithered page are read as
-    strokes.
+    line which ends before the edge of the picture. Every sign at least a third as high
+    as the digits is taken for one: a letter, or a plus. Digits that touch are parted
+    where one stroke joins them. Dots of a dithered page are read as strokes.
 
     Args:
         picture: A page, as for `load_picture`.
