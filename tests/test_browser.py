@@ -44,7 +44,7 @@ def continued(images):
     time.sleep(0.5)
     chains = {"everybody": predictor.generate(images, 6)}
     chains["your hand"] = generate(writer, images, 6)
-    return chains | {"draws": sampler.generate(images, 6, guidance=1.5, seed=0)}
+    return chains | {"draws": sampler.generate(images, 6, guidance=2, seed=0)}
 
 pad = DrawingPad()
 pad.answer(continued)
