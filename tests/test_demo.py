@@ -1,7 +1,6 @@
 """demo.html in Chromium, from a file: real people's digits go on, and all is as in Python."""
 
 import io
-import itertools
 import json
 import time
 
@@ -92,16 +91,14 @@ def test_what_a_person_draws_goes_on_at_once(browser, pad):
             document.querySelector(".pad-answers"), { childList: true });"""
     browser.execute_script(watch)
     taken = []
-    for run, kind in zip(10 * RUNS[:10], itertools.cycle(["mouse", "touch", "pen"]), strict=False):
+    for run, kind in zip(RUNS[:10], 4 * ["mouse", "touch", "pen"], strict=False):
         browser.execute_script(DRAW, [*run[:3], []])
         pad.draw(3, run[3], kind)
         time.sleep(0.3)  # looking takes time, too
         assert read_digits(pad.answers()).tolist() == 2 * [4, 5, 6, 7, 8, 9]
         taken.append(browser.execute_script("return window.taken.at(-1)"))
-        if len(taken) >= 10 and min(taken) < 50:  # others may use the machine at times
-            break
     print("milliseconds from the last stroke to the last image:", np.round(taken))
-    assert min(taken) < 50
+    assert min(taken) < 50  # others may use the machine at times
 
 
 def test_keys_do_and_labels_say_it(browser, pad):
@@ -133,7 +130,7 @@ def test_the_page_fits_and_is_dark_at_night(browser, pad, width, scheme):
 
 
 def test_it_is_soon_ready_asks_nothing_of_the_network_and_fails_nowhere(browser, pad):
-    wait(lambda: browser.refresh() or milliseconds(browser) < 1_000)  # others may use the machine
+    assert min(browser.refresh() or milliseconds(browser) for _ in range(3)) < 1_000
     browser.execute_script(DRAW, RUNS[0])
     events = [json.loads(each["message"])["message"] for each in browser.get_log("performance")]
     requests = [each for each in events if each["method"] == "Network.requestWillBeSent"]
