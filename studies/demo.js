@@ -114,16 +114,17 @@ function floats(base64, shapes) {
   const bits = new Uint32Array(bytes.length / 2);
   for (let at = 0; at < bits.length; at++) {
     const half = bytes.charCodeAt(2 * at) | (bytes.charCodeAt(2 * at + 1) << 8);
-    bits[at] = ((half & 0x8000) << 16) | ((half & 0x7fff) << 13); // float16's, in float32's places
+    bits[at] = ((half & 0x8000) << 16) | ((half & 0x7fff) << 13);
   }
-  // A float16's exponent counts from -15, a float32's from -127.
+  // The bits of a float16 as those of a float32: its exponent is larger by 15, and not by 127, so
+  // all is 2 ** 112 times too small. None is infinite: demo.py checks that.
   const all = new Float64Array(new Float32Array(bits.buffer)).map((value) => value * 2 ** 112);
   let at = 0;
   return shapes.map((shape) => all.subarray(at, (at += shape.reduce((a, b) => a * b))));
 }
 
-// x · kernel + bias: twice as fast by eight rows of the kernel at a time, and again in 64 bits,
-// which is what JavaScript computes with.
+// x · kernel + bias: faster by eight rows of the kernel at a time, and in 64 bits, which is what
+// JavaScript computes with.
 function dense(x, kernel, bias) {
   const [result, n] = [new Float64Array(bias), bias.length];
   for (let i = 0; i < x.length; i += 8) {
@@ -237,7 +238,7 @@ const model = {
   save_changes: answer,
 };
 const images = new WeakMap(); // of boxes: only the last stroke's is new
-const FRAME = 100; // milliseconds, felt as at once: what takes longer is shown meanwhile
+const FRAME = 100; // milliseconds: an answer that takes less feels instant
 
 async function answer() {
   const start = performance.now();
