@@ -38,7 +38,7 @@ lint: .venv/installed ## check style and format
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 
-bench: .venv/installed ## measure again what studies/results/ holds, but for strangers' pages, in five hours
+bench: .venv/installed ## measure again what studies/results/ holds, but for strangers' pages, in three to five hours
 	$(RUN) studies.throughput
 	$(RUN) studies.growth
 	$(RUN) studies.pages

@@ -3,7 +3,7 @@
 Each is trained on the same number of sequences of two kinds: corrupted as in main.ipynb, and
 augmented as well. For each kind it has the learning rate that is best on validation writers.
 
-python -m studies.architectures   # two hours or more
+python -m studies.architectures   # one to two hours
 
 Each run has one core, on TensorFlow if the network convolves images, else on JAX: on CPUs, what is
 faster for it.
