@@ -318,10 +318,10 @@ def _digits(page: np.ndarray) -> tuple[list[tuple], list[tuple]]:
             left_out.append((box, "too low for a digit"))
     found += _at_border(-level, labels > 0, found)
     widths = [_width(ink > 0) for _, ink in found]
-    kept = np.array(widths) <= THICKEST * np.median(widths or [0])
+    kept = np.array(widths) <= THICKEST * np.median(widths)
     left_out += [(found[at][0], "too thick") for at in np.flatnonzero(~kept)]
     found = [found[at] for at in np.flatnonzero(kept)]
-    order = _reading_order(np.reshape([box for box, _ in found], (-1, 4)), size)
+    order = _reading_order(np.array([box for box, _ in found]), size)
     return [found[at] for at in order], left_out
 
 
@@ -355,7 +355,7 @@ def _at_border(ink: np.ndarray, known: np.ndarray, found: list[tuple]) -> list[t
     def looks(ink: np.ndarray) -> tuple[float, ...]:
         return len(ink), max(ink.shape), ink[ink > 0].mean(), _width(ink > 0)
 
-    usual = np.median([looks(ink) for _, ink in found] or [[np.inf] * 4], axis=0)
+    usual = np.median([looks(ink) for _, ink in found], axis=0)
     labels, _ = ndimage.label(_is_ink(ink, weakest=1 / 4) & ~known, np.ones((3, 3)))
     more = []
     for number, place in enumerate(ndimage.find_objects(labels), start=1):
@@ -417,8 +417,6 @@ def _parted(box: np.ndarray, ink: np.ndarray, size: float) -> list[tuple]:
 
 def _reading_order(boxes: np.ndarray, size: float) -> np.ndarray:
     """Line by line, each from the left, also if lines run askew."""
-    if not len(boxes):
-        return np.arange(0)
     rows, columns = (boxes[:, :2] + boxes[:, 2:]).T / 2
     slopes = []
     for row, column in zip(rows, columns, strict=True):

@@ -2,7 +2,6 @@
 
 import importlib
 import io
-import os
 import re
 from functools import partial
 from pathlib import Path
@@ -272,8 +271,6 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.train_predictor(UP, 1, seed=1.5), "seed is 1.5; expected an integer of at le"),
         (lambda k: k.train_verifier(UP, 1), "are by strangers; expected sequences with a pairing"),
         (lambda k: k.train_verifier(UP, None), "steps is None; expected an integer"),
-        (lambda k: os.mkfifo("model.keras") or k.epochs_done("."), "was not saved by resumable_fi"),
-        (lambda k: k.epochs_done(__file__), "test_bad_input.py is a file; expected the folder of"),
         (lambda k: k.run(None, UP, epochs=0), "epochs is 0; expected an integer"),
         (lambda k: k.run(None, UP, steps_per_epoch=0), "steps_per_epoch is 0; expected an integer"),
         (lambda k: k.run(k.predictor, UP, batch_size=0), "batch_size is 0; expected an integer"),
@@ -281,7 +278,6 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.run(k.predictor, SHORT), "the model reads 4 images; contexts have 1"),
         (lambda k: k.run(k.by_four, UP), "expected a multiple of the model's steps_per_execution"),
         (lambda k: find(k, b"no archive"), "model.keras was not saved by resumable_fit;"),
-        (lambda k: find(k, b"PK\5\6" + bytes(16) + b"\5\0001 2 8"), "model.keras was not saved"),
         # sampling
         (lambda k: k.NextImageSampler(0, 785), "codes is 785; expected an integer from 1 to 784"),
         (lambda k: k.NextImageSampler(k.predictor, units=0), "units is 0; expected an integer"),
@@ -304,20 +300,13 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.diverged.sample(CONTEXT), "codes are not finite: the sampler's training has"),
         (lambda k: k.sampler.sample(0, 10_001), "n is 10001; expected an integer from 1 to 10,000"),
         (lambda k: k.sampler.generate(CONTEXT, 0), "steps is 0; expected an integer"),
-        (lambda k: k.precision_and_recall(POINTS[:3], POINTS), "(n, d) and (m, d) of at least 4"),
-        (lambda k: k.precision_and_recall(POINTS, POINTS[:, 1:]), "shapes (120, 3) and (120, 2)"),
-        (lambda k: k.frechet_distance(POINTS[:1], POINTS), "(n, d) and (m, d) of at least 2"),
-        (lambda k: k.frechet_distance(POINTS, POINTS * np.nan), "expected finite numbers"),
-        (lambda k: k.frechet_distance(*[np.zeros((5, 2_049))] * 2), "with d at most 2,048"),
-        (lambda k: k.frechet_distance(POINTS[:, :0], POINTS[:, :0]), "shapes (120, 0) and (120, 0"),
-        (lambda k: k.frechet_distance(POINTS[0], POINTS), "features have shapes (3,) and (12"),
+        (lambda k: k.frechet_distance(POINTS, POINTS * np.nan), "must not contain infs or NaNs"),
         (lambda k: k.nearest_training_images(BLANK), "have shape (28, 28); expected (n, 28, 28)"),
         (lambda k: k.LinearModel(IMAGES, LABELS, LABELS, 0), "components is 0; expected an intege"),
         (lambda k: k.LinearModel(IMAGES, LABELS, LABELS * 0), "expected several writers, with sev"),
         (lambda k: k.LinearModel(IMAGES, LABELS, np.arange(120)), "several writers, with several"),
         (lambda k: predicted(k, [[0, 1, 2, 3, -4]]), "shape (1, 4, 784) and digits (1, 5); expect"),
         (lambda k: predicted(k, [[0, 1, 2, 3]]), "shape (1, 4, 784) and digits (1, 4); expect"),
-        (lambda k: k.by_strangers(LABELS[1:], IMAGES), "got 119 digits for 120 images"),
         (lambda k: k.two_sample_accuracy(IMAGES, IMAGES[1:]), "120 images and 119 real ones; expe"),
         (lambda k: k.two_sample_accuracy(IMAGES[:7], IMAGES[:7]), "7 images and 7 real ones; exp"),
     ],
