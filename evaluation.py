@@ -96,8 +96,8 @@ def evaluate_chains(
 
     Args:
         model: A trained predictor, as for `evaluate`, or a sampler.
-        test: Sequences of test images. Chains start from real images, of
-            windows that can be followed for `steps`.
+        test: Sequences of test images. Chains start from contexts whose windows
+            can be followed for `steps`.
         steps: Images to generate in each chain.
         n: Chains to draw.
         **arguments: For a sampler's `generate`, such as `seed`.

@@ -209,11 +209,9 @@ def rounded(model: keras.Model, bits: int) -> keras.Model:
     """
     copy, weights = type(model).from_config(model.get_config()), []
     for values in model.get_weights():
-        if values.dtype.kind == "f":  # not the state of a random generator
-            parts, exponents = np.frexp(values)  # 0.5 to 1, and powers of two
-            parts = np.round(parts * 2 ** (bits + 1)) / 2 ** (bits + 1)
-            values = np.ldexp(parts, exponents).astype(values.dtype)
-        weights.append(values)
+        parts, exponents = np.frexp(values)  # 0.5 to 1, and powers of two
+        parts = np.round(parts * 2 ** (bits + 1)) / 2 ** (bits + 1)
+        weights.append(np.ldexp(parts, exponents).astype(values.dtype))
     copy.set_weights(weights)
     return copy
 

@@ -74,9 +74,7 @@ RANGES |= {"thickness": "-1 to 1", "blur": "0 to 1", "paper": "0 to 1", "noise":
         (lambda: sequences().batches(2.5), "batch_size is 2.5; expected an integer"),
         (lambda: sequences().batches(96, start=-1), "start is -1; expected an integer"),
         (lambda: sequences().batches(96, shard=(3, 3)), "the shard is 3; expected an integer from"),
-        (lambda: sequences().batches(96, shard=(-1, 3)), "the shard is -1; expected an integer fr"),
         (lambda: sequences().batches(96, shard=(0, 2)), "expected a multiple of 32 for each of 2"),
-        (lambda: sequences().batches(96, shard=(2.0, 3)), "the shard is 2.0; expected an integer"),
         (lambda: sequences().batches(96, shard=3), "the number of shards is 0; expected an int"),
         (lambda: DigitSequences((IMAGES, LABELS), (IMAGES[:9], LABELS[:9])), "*load_mnist()[0]"),
         (lambda: DigitSequences(IMAGES / 255, LABELS), "images are float64 (120, 28, 28); expect"),
@@ -98,7 +96,6 @@ RANGES |= {"thickness": "-1 to 1", "blur": "0 to 1", "paper": "0 to 1", "noise":
         (lambda: Corruption(1, positions=[True, False]), "positions are [True, False]; expected"),
         (lambda: sequences([[0, 0]], labels=LABELS * 0, corruption=Corruption(1)), "second digit"),
         (lambda: Corruption(1.01), "rate is 1.01; expected a number from 0 to 1"),
-        (lambda: Corruption(-0.01), "rate is -0.01; expected a number from 0 to 1"),
         (lambda: Corruption("0.1"), "rate is '0.1'; expected a number from 0 to 1"),
         (lambda: Corruption(1, ["blank", "torn"]), "kinds are ['blank', 'torn']; expected some of"),
         (lambda: Corruption(1, []), "kinds are []; expected some of"),
@@ -107,7 +104,6 @@ RANGES |= {"thickness": "-1 to 1", "blur": "0 to 1", "paper": "0 to 1", "noise":
         # augmentation
         (lambda: AUGMENTATION(IMAGES[0]), "(28, 28); expected (n, 28, 28) or (n, t, 28, 28)"),
         (lambda: AUGMENTATION(IMAGES[None, None]), "images have shape (1, 1, 120, 28, 28)"),
-        (lambda: Augmentation(rate=-0.01), "rate is -0.01; expected a number from 0 to 1"),
         (lambda: Augmentation(rate=1.01), "rate is 1.01; expected a number from 0 to 1"),
         (lambda: Augmentation(change_rate=np.nan), "change_rate is nan; expected a number from 0 "),
         *[
@@ -196,8 +192,7 @@ def k():
     k.sampler = k.NextImageSampler(k.predictor, codes=8, units=2, blocks=1)
     k.sampler.compile("adam")
     k.diverged = k.NextImageSampler(k.predictor, codes=8, units=2, blocks=1)
-    weights = k.diverged.get_weights()
-    k.diverged.set_weights([each * np.nan if each.dtype.kind == "f" else each for each in weights])
+    k.diverged.set_weights([each * np.nan for each in k.diverged.get_weights()])
     return k
 
 
@@ -307,6 +302,7 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.LinearModel(IMAGES, LABELS, np.arange(120)), "several writers, with several"),
         (lambda k: predicted(k, [[0, 1, 2, 3, -4]]), "shape (1, 4, 784) and digits (1, 5); expect"),
         (lambda k: predicted(k, [[0, 1, 2, 3]]), "shape (1, 4, 784) and digits (1, 4); expect"),
+        (lambda k: k.by_strangers(LABELS[1:], IMAGES), "got 119 digits for 120 images"),
         (lambda k: k.two_sample_accuracy(IMAGES, IMAGES[1:]), "120 images and 119 real ones; expe"),
         (lambda k: k.two_sample_accuracy(IMAGES[:7], IMAGES[:7]), "7 images and 7 real ones; exp"),
     ],

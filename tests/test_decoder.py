@@ -21,8 +21,7 @@ def decoder():
 def set_weights(decoder, deviation):
     rng = np.random.default_rng(0)
     for weight in decoder.weights:
-        if weight.dtype == "float32":
-            weight.assign(deviation * rng.standard_normal(weight.shape))
+        weight.assign(deviation * rng.standard_normal(weight.shape))
 
 
 def inputs(codes, noise):
