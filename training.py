@@ -175,7 +175,8 @@ def epochs_done(folder: str | os.PathLike) -> int:
         The number of whole epochs.
 
     Raises:
-        ValueError: It has a `model.keras` that `resumable_fit` did not save.
+        ValueError: It is a file, or has a `model.keras` that `resumable_fit`
+            did not save.
 
     Example:
 
@@ -188,14 +189,19 @@ def epochs_done(folder: str | os.PathLike) -> int:
 def _saved(folder: str | os.PathLike) -> list[int]:
     """Epochs done and, if there are any, batches in each, and sequences in a batch."""
     path = Path(folder) / "model.keras"
+    if Path(folder).is_file():
+        raise ValueError(f"{folder} is a file; expected the folder of a run")
     if not path.exists():
         return [0]
     try:
+        if not path.is_file():  # a pipe would wait
+            raise ValueError
         with zipfile.ZipFile(path) as archive:
-            done, steps, size = map(int, archive.comment.split())
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+            archive.getinfo("model.weights.h5")
+            done, steps, size = archive.comment.split()
+            return [int(done), int(steps), int(size)]
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} was not saved by resumable_fit; take another folder") from error
-    return [done, steps, size]
 
 
 class _Checkpoint(keras.callbacks.Callback):
@@ -234,8 +240,11 @@ class _Checkpoint(keras.callbacks.Callback):
                 seeds = np.random.SeedSequence(self.seed, spawn_key=(epoch, number))
                 variable.assign(seeds.generate_state(2))
 
+    def on_train_batch_end(self, batch, logs=None):
+        self.batch = batch
+
     def on_epoch_end(self, epoch, logs=None):
-        if self.model.stop_training:  # another callback has cut the epoch short
+        if self.batch + 1 < self.params["steps"]:  # another callback has cut the epoch short
             return
         # Saved under another name and renamed: a run that is killed while it saves leaves the
         # epoch before as it was.

@@ -45,7 +45,7 @@ def frechet_distance(features: np.ndarray, real: np.ndarray) -> float:
         Heusel et al., 2017: GANs trained by a two time-scale update rule
         converge to a local Nash equilibrium.
     """
-    features, real = (np.asarray_chkfinite(each, float) for each in (features, real))
+    features, real = _checked_features(features, real, least=2)
     # Few images, or a feature that never varies, would make them singular, and the root inexact.
     tiny = 1e-6 * np.eye(features.shape[1])
     covariances = [np.cov(each, rowvar=False) + tiny for each in (features, real)]
@@ -80,13 +80,27 @@ def precision_and_recall(features: np.ndarray, real: np.ndarray) -> dict:
         Kynkäänniemi et al., 2019: Improved precision and recall metric for
         assessing generative models.
     """
-    features, real = (np.asarray_chkfinite(each, float) for each in (features, real))
+    features, real = _checked_features(features, real, least=4)
 
     def covered(points, centres):
         radii = np.partition(cdist(centres, centres), 3, axis=1)[:, 3]  # place 0: the image itself
         return float((cdist(points, centres) <= radii).any(axis=1).mean())
 
     return {"precision": covered(features, real), "recall": covered(real, features)}
+
+
+def _checked_features(features: np.ndarray, real: np.ndarray, least: int) -> list[np.ndarray]:
+    sets = [np.asarray(each, float) for each in (features, real)]
+    shapes = [each.shape for each in sets]
+    alike = all(len(shape) == 2 and shape[0] >= least for shape in shapes)
+    alike = alike and 0 < shapes[0][1] == shapes[1][1] <= 2_048
+    if not alike or not all(np.isfinite(each).all() for each in sets):
+        raise ValueError(
+            f"features have shapes {shapes[0]} and {shapes[1]}; "
+            f"expected finite numbers (n, d) and (m, d) of at least {least} images each, "
+            "with d at most 2,048"
+        )
+    return sets
 
 
 def two_sample_accuracy(

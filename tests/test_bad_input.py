@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import os
 import re
 from functools import partial
 from pathlib import Path
@@ -74,7 +75,9 @@ RANGES |= {"thickness": "-1 to 1", "blur": "0 to 1", "paper": "0 to 1", "noise":
         (lambda: sequences().batches(2.5), "batch_size is 2.5; expected an integer"),
         (lambda: sequences().batches(96, start=-1), "start is -1; expected an integer"),
         (lambda: sequences().batches(96, shard=(3, 3)), "the shard is 3; expected an integer from"),
+        (lambda: sequences().batches(96, shard=(-1, 3)), "the shard is -1; expected an integer fr"),
         (lambda: sequences().batches(96, shard=(0, 2)), "expected a multiple of 32 for each of 2"),
+        (lambda: sequences().batches(96, shard=(2.0, 3)), "the shard is 2.0; expected an integer"),
         (lambda: sequences().batches(96, shard=3), "the number of shards is 0; expected an int"),
         (lambda: DigitSequences((IMAGES, LABELS), (IMAGES[:9], LABELS[:9])), "*load_mnist()[0]"),
         (lambda: DigitSequences(IMAGES / 255, LABELS), "images are float64 (120, 28, 28); expect"),
@@ -96,6 +99,7 @@ RANGES |= {"thickness": "-1 to 1", "blur": "0 to 1", "paper": "0 to 1", "noise":
         (lambda: Corruption(1, positions=[True, False]), "positions are [True, False]; expected"),
         (lambda: sequences([[0, 0]], labels=LABELS * 0, corruption=Corruption(1)), "second digit"),
         (lambda: Corruption(1.01), "rate is 1.01; expected a number from 0 to 1"),
+        (lambda: Corruption(-0.01), "rate is -0.01; expected a number from 0 to 1"),
         (lambda: Corruption("0.1"), "rate is '0.1'; expected a number from 0 to 1"),
         (lambda: Corruption(1, ["blank", "torn"]), "kinds are ['blank', 'torn']; expected some of"),
         (lambda: Corruption(1, []), "kinds are []; expected some of"),
@@ -104,6 +108,7 @@ RANGES |= {"thickness": "-1 to 1", "blur": "0 to 1", "paper": "0 to 1", "noise":
         # augmentation
         (lambda: AUGMENTATION(IMAGES[0]), "(28, 28); expected (n, 28, 28) or (n, t, 28, 28)"),
         (lambda: AUGMENTATION(IMAGES[None, None]), "images have shape (1, 1, 120, 28, 28)"),
+        (lambda: Augmentation(rate=-0.01), "rate is -0.01; expected a number from 0 to 1"),
         (lambda: Augmentation(rate=1.01), "rate is 1.01; expected a number from 0 to 1"),
         (lambda: Augmentation(change_rate=np.nan), "change_rate is nan; expected a number from 0 "),
         *[
@@ -266,6 +271,8 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.train_predictor(UP, 1, seed=1.5), "seed is 1.5; expected an integer of at le"),
         (lambda k: k.train_verifier(UP, 1), "are by strangers; expected sequences with a pairing"),
         (lambda k: k.train_verifier(UP, None), "steps is None; expected an integer"),
+        (lambda k: os.mkfifo("model.keras") or k.epochs_done("."), "was not saved by resumable_fi"),
+        (lambda k: k.epochs_done(__file__), "test_bad_input.py is a file; expected the folder of"),
         (lambda k: k.run(None, UP, epochs=0), "epochs is 0; expected an integer"),
         (lambda k: k.run(None, UP, steps_per_epoch=0), "steps_per_epoch is 0; expected an integer"),
         (lambda k: k.run(k.predictor, UP, batch_size=0), "batch_size is 0; expected an integer"),
@@ -273,6 +280,7 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.run(k.predictor, SHORT), "the model reads 4 images; contexts have 1"),
         (lambda k: k.run(k.by_four, UP), "expected a multiple of the model's steps_per_execution"),
         (lambda k: find(k, b"no archive"), "model.keras was not saved by resumable_fit;"),
+        (lambda k: find(k, b"PK\5\6" + bytes(16) + b"\5\0001 2 8"), "model.keras was not saved"),
         # sampling
         (lambda k: k.NextImageSampler(0, 785), "codes is 785; expected an integer from 1 to 784"),
         (lambda k: k.NextImageSampler(k.predictor, units=0), "units is 0; expected an integer"),
@@ -295,7 +303,13 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.diverged.sample(CONTEXT), "codes are not finite: the sampler's training has"),
         (lambda k: k.sampler.sample(0, 10_001), "n is 10001; expected an integer from 1 to 10,000"),
         (lambda k: k.sampler.generate(CONTEXT, 0), "steps is 0; expected an integer"),
-        (lambda k: k.frechet_distance(POINTS, POINTS * np.nan), "must not contain infs or NaNs"),
+        (lambda k: k.precision_and_recall(POINTS[:3], POINTS), "(n, d) and (m, d) of at least 4"),
+        (lambda k: k.precision_and_recall(POINTS, POINTS[:, 1:]), "shapes (120, 3) and (120, 2)"),
+        (lambda k: k.frechet_distance(POINTS[:1], POINTS), "(n, d) and (m, d) of at least 2"),
+        (lambda k: k.frechet_distance(POINTS, POINTS * np.nan), "expected finite numbers"),
+        (lambda k: k.frechet_distance(*[np.zeros((5, 2_049))] * 2), "with d at most 2,048"),
+        (lambda k: k.frechet_distance(POINTS[:, :0], POINTS[:, :0]), "shapes (120, 0) and (120, 0"),
+        (lambda k: k.frechet_distance(POINTS[0], POINTS), "features have shapes (3,) and (12"),
         (lambda k: k.nearest_training_images(BLANK), "have shape (28, 28); expected (n, 28, 28)"),
         (lambda k: k.LinearModel(IMAGES, LABELS, LABELS, 0), "components is 0; expected an intege"),
         (lambda k: k.LinearModel(IMAGES, LABELS, LABELS * 0), "expected several writers, with sev"),
