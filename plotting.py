@@ -56,9 +56,8 @@ def plot_sequence(
         raise ValueError(
             f"got {len(titles)} digits and {len(target)} targets; expected {len(inputs) + 1} and 1"
         )
-    ax = _new_axis(len(inputs) + 2)
-    _draw(ax, [*inputs, None, *target], [*titles[:-1], "", titles[-1]])
-    return _finish(ax.figure, path)
+    columns = [*titles[:-1], "", titles[-1]]
+    return _draw([*inputs, None, *target], len(columns), columns=columns, path=path)
 
 
 def plot_predictions(
@@ -85,25 +84,18 @@ def plot_predictions(
         predictions = {"generated": predictions}
     inputs, targets = flatten(inputs), flatten(targets)
     answers = {title: flatten(images) for title, images in predictions.items()}
-    n, count = len(inputs), len(answers)
-    _check_titles(rows, n)
-    shapes = {each.shape for each in (targets, *answers.values())}
-    if inputs.ndim != 3 or shapes != {(n, PIXELS)}:
+    n, shapes = len(inputs), {each.shape for each in (targets, *answers.values())}
+    if inputs.ndim != 3 or not n or shapes != {(n, PIXELS)}:
         raise ValueError(
             f"contexts, flattened, are {inputs.shape}, and predictions and targets {shapes}; "
             f"expected (n, t, {PIXELS}) and (n, {PIXELS})"
         )
-    length = inputs.shape[1]
-    axes = _new_axes((length + count + 2) * INCHES, n * (INCHES + 0.2), rows=n)
-    titles = [""] * (length + 1) + [*answers, "real"]
-    for row, ax in enumerate(axes):
-        drawn = [each[row] for each in (*answers.values(), targets)]
-        images = [*_images(inputs[row]), None, *_images(drawn)]
-        _draw(ax, images, titles, generated=range(length + 1, length + 1 + count))
-        titles = ()  # once is enough
-    for ax, title in zip(axes, rows, strict=False):
-        ax.text(-6, SIDE / 2, title, ha="right", va="center", fontsize=10)
-    return _finish(axes[0].figure, path)
+    columns, images = [""] * (inputs.shape[1] + 1) + [*answers, "real"], []
+    for context, *shown in zip(inputs, *answers.values(), targets, strict=True):
+        images += [*_images(context), None, *_images(shown)]
+    width, first = len(columns), inputs.shape[1] + 1
+    generated = [place for place in range(n * width) if first <= place % width < width - 1]
+    return _draw(images, width, generated, rows=rows, columns=columns, path=path)
 
 
 def plot_chain(
@@ -129,9 +121,8 @@ def plot_chain(
     columns = check_count(columns, "columns")
     inputs, generated = _images(inputs), _images(generated)
     images = [*inputs, *generated]
-    ax = ax or _new_axis(min(columns, len(images)), -(-len(images) // columns))
-    _draw(ax, images, generated=range(len(inputs), len(images)), columns=columns)
-    return _finish(ax.figure, path)
+    width, generated = min(columns, len(images)), range(len(inputs), len(images))
+    return _draw(images, width, generated, ax=ax, path=path)
 
 
 def plot_grid(
@@ -158,16 +149,11 @@ def plot_grid(
     if images.ndim != 3 or not images.size:
         raise ValueError(f"images, flattened, are {images.shape}; expected (r, c, {PIXELS})")
     height, width = images.shape[:2]
-    _check_titles(rows, height)
-    _check_titles(columns, width)
     if any(isinstance(row, bool | np.bool_) or row not in range(height) for row in real):
         raise ValueError(f"real is {real!r:.60}; expected numbers of rows, 0 to {height - 1}")
-    ax = _new_axis(width, height)
     generated = [place for place in range(height * width) if place // width not in real]
-    _draw(ax, images.reshape(-1, SIDE, SIDE), columns, generated, width)
-    for row, title in enumerate(rows):
-        ax.text(-6, row * PITCH + SIDE / 2, title, ha="right", va="center", fontsize=10)
-    return _finish(ax.figure, path)
+    images = images.reshape(-1, SIDE, SIDE)
+    return _draw(images, width, generated, rows=rows, columns=columns, path=path)
 
 
 def plot_page(
@@ -198,7 +184,7 @@ def plot_page(
         raise ValueError(f"page is {page.dtype} {page.shape}; expected uint8 (h, w, 3)")
     height, width = page.shape[:2]
     inches = 9 / max(height, width)
-    ax = _new_axes(width * inches, height * inches + 0.3)[0]
+    ax = _new_axis(width * inches, height * inches + 0.3)
     step = -(-max(height, width) // 3_000)  # a figure shows no more pixels
     ax.imshow(page[::step, ::step], extent=(-0.5, width - 0.5, height - 0.5, -0.5))
     ax.axis("off")
@@ -248,11 +234,6 @@ def animate_chain(
     return figure
 
 
-def _check_titles(titles: Sequence[str], count: int) -> None:
-    if len(titles) not in (0, count):
-        raise ValueError(f"got {len(titles)} titles; expected {count}, or none")
-
-
 def _images(images: ArrayLike) -> np.ndarray:
     images = flatten(images)
     if images.ndim > 2:
@@ -260,38 +241,39 @@ def _images(images: ArrayLike) -> np.ndarray:
     return images.reshape(-1, SIDE, SIDE)
 
 
-def _new_axes(width: float, height: float, rows: int = 1) -> np.ndarray:
+def _new_axis(width: float, height: float) -> Axes:
     if width * height > LARGEST:
         raise ValueError(f"{width:,.0f} x {height:,.0f} inches: too many images for one figure")
-    figure, axes = plt.subplots(rows, figsize=(width, height), squeeze=False)
+    figure, ax = plt.subplots(figsize=(width, height))
     plt.close(figure)  # else a notebook would show it twice: when drawn, and as the cell's value
-    return axes[:, 0]
+    return ax
 
 
-def _new_axis(width: int, height: int = 1) -> Axes:
-    return _new_axes(width * INCHES, height * INCHES + 0.3)[0]
-
-
-def _draw(ax: Axes, images, titles=(), generated=(), columns: int | None = None) -> None:
-    """Draws images in rows of `columns`; None is an arrow, those in `generated` get blue frames."""
-    columns = columns or len(images)
+def _draw(images, width: int, generated=(), *, rows=(), columns=(), ax=None, path=None) -> Figure:
+    """Draws images in rows of `width`; None is an arrow, those in `generated` get blue frames."""
+    if not len(images):
+        raise ValueError("got no images")
+    height = -(-len(images) // width)
+    for titles, count in ((rows, height), (columns, width)):
+        if len(titles) not in (0, count):
+            raise ValueError(f"got {len(titles)} titles; expected {count}, or none")
+    ax = ax or _new_axis(width * INCHES, height * INCHES + 0.3)
     for place, image in enumerate(images):
-        row, column = divmod(place, columns)
-        x, y = column * PITCH, row * PITCH
+        y, x = (PITCH * each for each in divmod(place, width))
         if image is None:
             ax.text(x + SIDE / 2, y + SIDE / 2, "→", ha="center", va="center", fontsize=22)
             continue
         box = (x, x + SIDE, y + SIDE, y)
         ax.imshow(image, cmap="gray_r", vmin=0, vmax=1, extent=box, interpolation="nearest")
-        color, width = (GENERATED, 1.8) if place in generated else (REAL, 0.8)
-        ax.add_patch(Rectangle((x, y), SIDE, SIDE, fill=False, edgecolor=color, linewidth=width))
-    for place, title in enumerate(titles):
-        x, y = place % columns * PITCH + SIDE / 2, place // columns * PITCH - 3
-        ax.text(x, y, title, ha="center", va="bottom", fontsize=9)
-    ax.set_xlim(-2, min(len(images), columns) * PITCH - 2)
-    ax.set_ylim(-(-len(images) // columns) * PITCH - 2, -2)
-    ax.set_aspect("equal")
+        color, line = (GENERATED, 1.8) if place in generated else (REAL, 0.8)
+        ax.add_patch(Rectangle((x, y), SIDE, SIDE, fill=False, edgecolor=color, linewidth=line))
+    for column, title in enumerate(columns):
+        ax.text(column * PITCH + SIDE / 2, -3, title, ha="center", va="bottom", fontsize=9)
+    for row, title in enumerate(rows):
+        ax.text(-6, row * PITCH + SIDE / 2, title, ha="right", va="center", fontsize=10)
+    ax.set(xlim=(-2, width * PITCH - 2), ylim=(height * PITCH - 2, -2), aspect="equal")
     ax.axis("off")
+    return _finish(ax.figure, path)
 
 
 def _finish(figure: Figure, path: PathLike | None) -> Figure:

@@ -42,16 +42,17 @@ def texts_of(figure):
 
 
 def check_rows(figure, images, columns, generated=(), texts=(), arrow=None):
-    """Checks axes of images in rows: each image, its place and its frame; and all texts."""
-    for ax, own in zip(figure.axes, np.split(np.array(images), len(figure.axes)), strict=True):
-        places = [place for place in range(len(own) + (arrow is not None)) if place != arrow]
-        for place, wanted, image, frame in zip(places, own, ax.images, ax.patches, strict=True):
-            np.testing.assert_array_equal(image.get_array(), wanted)
-            assert (image.get_cmap().name, image.get_clim()) == ("gray_r", (0, 1))  # dark ink
-            x, y = 32 * (place % columns), 32 * (place // columns)
-            assert image.get_extent() == [x, x + 28, y + 28, y]
-            assert frame.get_bbox().bounds == (x, y, 28, 28)
-            assert same_color(frame.get_edgecolor(), "tab:blue" if place in generated else "0.7")
+    """Checks an axis of images in rows: each image, its place and its frame; and all texts."""
+    (ax,) = figure.axes
+    places = [place for place in range(2 * len(images)) if place % columns != arrow]
+    for place, wanted, image, frame in zip(places, images, ax.images, ax.patches, strict=False):
+        np.testing.assert_array_equal(image.get_array(), wanted)
+        assert (image.get_cmap().name, image.get_clim()) == ("gray_r", (0, 1))  # dark ink
+        x, y = 32 * (place % columns), 32 * (place // columns)
+        assert image.get_extent() == [x, x + 28, y + 28, y]
+        assert frame.get_bbox().bounds == (x, y, 28, 28)
+        assert same_color(frame.get_edgecolor(), "tab:blue" if place in generated else "0.7")
+    assert len(ax.images) == len(ax.patches) == len(images)
     assert texts_of(figure) == list(texts)
 
 
@@ -71,7 +72,7 @@ def test_predictions_stand_beside_the_real_images():
     answers = {"one": FLAT[8:10], "other": IMAGES[12:14]}
     contexts, targets = FLAT[:8].reshape(2, 4, 784), FLAT[10:12]
     figure = plotting.plot_predictions(contexts, answers, targets, rows="ab")
-    check_rows(figure, shown, 8, [5, 6], ["→", "one", "other", "real", "a", "→", "b"], arrow=4)
+    check_rows(figure, shown, 8, [5, 6, 13, 14], ["→", "→", "one", "other", "real", "a", "b"], 4)
     plot, *arguments = FIGURES["predictions"]
     assert texts_of(plot(*arguments)) == ["→", "generated", "real"]
 
