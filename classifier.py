@@ -32,7 +32,8 @@ def classify(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         Features `float32 (..., 64)`, and probabilities of the digits
-        `float32 (..., 10)`, summing to 1.
+        `float32 (..., 10)`, summing to 1. The largest is lower where an image
+        mixes two digits.
 
     Raises:
         ValueError: No image, another shape or dtype, NaN, or values out of range.
@@ -50,25 +51,6 @@ def classify(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return tuple(answer.reshape(*pixels.shape[:-1], -1) for answer in answers)
 
 
-def digit_probabilities(images: np.ndarray) -> np.ndarray:
-    """The shipped classifier's probability of each digit, for each image.
-
-    The largest says how sure it is: of an image that mixes two digits it is
-    smaller than of one that shows a digit plainly.
-
-    Args:
-        images: As for `classify`.
-
-    Returns:
-        `float32 (..., 10)`, summing to 1.
-
-    Example:
-
-    >>> digit_probabilities(model.predict_next(images)).max(axis=-1)  # confidence, (n,)
-    """
-    return classify(images)[1]
-
-
 def read_digits(images: np.ndarray) -> np.ndarray:
     """Reads the digit that each image shows, with the shipped classifier.
 
@@ -83,7 +65,7 @@ def read_digits(images: np.ndarray) -> np.ndarray:
     >>> (read_digits(x_test) == y_test).mean()
     0.994
     """
-    return digit_probabilities(images).argmax(axis=-1)
+    return classify(images)[1].argmax(axis=-1)
 
 
 @functools.cache

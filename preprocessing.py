@@ -206,9 +206,9 @@ class DigitSequences:
         self._by_digit = np.argsort(labels, kind="stable")
         self._counts = np.bincount(labels, minlength=10)
         self._starts = np.cumsum(self._counts) - self._counts
-        self.paired, self._pairing = pairing is not None, None
-        if self.paired:
-            pairing = np.asarray(pairing)
+        self.pairing = self._by_writer = None
+        if pairing is not None:
+            self.pairing = pairing = np.array(pairing)
             if pairing.dtype.kind not in "iu" or pairing.shape != labels.shape:
                 raise ValueError(
                     f"pairing is {pairing.dtype} {pairing.shape}; "
@@ -219,7 +219,7 @@ class DigitSequences:
             by_writer = np.lexsort((labels, writer))
             counts = np.bincount(10 * writer + labels, minlength=10 * len(writers))
             starts = (np.cumsum(counts) - counts).reshape(-1, 10)
-            self._pairing = by_writer, counts.reshape(-1, 10), starts
+            self._by_writer = by_writer, counts.reshape(-1, 10), starts
         self.windows = self._checked_windows(windows)
 
     def _checked_windows(self, windows: ArrayLike) -> np.ndarray:
@@ -238,9 +238,9 @@ class DigitSequences:
                 )
             if "wrong" in self.corruption.kinds and np.count_nonzero(self._counts) == 1:
                 raise ValueError("corruption of kind 'wrong' needs images of a second digit")
-        if self._pairing:
+        if self._by_writer:
             needed = (windows[:, :, None] == np.arange(10)).sum(axis=1)  # (m, 10)
-            able = (self._pairing[1] >= needed[:, None]).all(axis=2)  # (m, writers)
+            able = (self._by_writer[1] >= needed[:, None]).all(axis=2)  # (m, writers)
             if not able.any(axis=1).all():
                 raise ValueError(f"nobody has images for {windows[~able.any(axis=1)][0].tolist()}")
             # For each window those who have come first, and how many they are.
@@ -345,10 +345,10 @@ class DigitSequences:
         rows = (np.arange(n) + rng.integers(len(self.windows))) % len(self.windows)
         rows = rng.permutation(rows)
         digits = self.windows[rows]  # (n, t + 1)
-        if self._pairing is None:
+        if self._by_writer is None:
             places = rng.integers(self._counts[digits])
             return digits, self._by_digit[self._starts[digits] + places]
-        by_writer, counts, starts = self._pairing
+        by_writer, counts, starts = self._by_writer
         able, able_counts = self._able
         writers = able[rows, rng.integers(able_counts[rows])][:, None]  # (n, 1)
         counts, starts = counts[writers, digits], starts[writers, digits]

@@ -3,9 +3,11 @@
 A predictor answers with the average of all images that could follow. The sampler
 draws *one* of them, by latent flow matching. An image becomes a code: principal
 components of its pixels and of eight counts, how many pixels are in each range of
-grey. A velocity network, given the state of the predictor, learns in which
-direction codes lie from each point of the noise. Small steps in these directions
-lead to a code, and a decoder draws the image.
+grey. Which code to expect follows from the state of the predictor, by linear
+regression. What is drawn is the residual, how far the image's own code lies from
+it. A velocity network, given the state, learns in which direction residuals lie from
+each point of the noise. Small steps in these directions lead to a residual. Added to
+the expected code, it is the code from which a decoder draws the image.
 """
 
 import copy
@@ -18,10 +20,10 @@ from data import PIXELS, SIDE, check_count, check_number, flatten
 from model import check_context, feed_back, make_optimizer
 from sampling.decoder import CODE_NOISE, PixelDecoder
 
-STEPS = 20  # from noise to a code
+STEPS = 20  # from noise to a residual
 UNGUIDED = 10  # of those: early, guidance costs more than it gains (Kynkäänniemi et al., 2024)
 DECODER_BATCH = 8  # images that the decoder learns from at once
-# Where the way from noise, 0, to the code, 1, ends: as much noise is left as the decoder has seen.
+# Where the way from noise, 0, to the residual, 1, ends: with the noise that the decoder has seen.
 END = 1 / (1 + CODE_NOISE)
 # Where ranges of grey levels begin: a code knows how many pixels of the image are in each.
 LEVELS = 1, 64, 128, 192, 252, 253, 254, 255
@@ -53,12 +55,13 @@ class NextImageSampler(keras.Model):
 
     Raises:
         ValueError: An argument out of range, or training or `predict` before
-            `fit_codes`.
+            `fit_codes` and `fit_states`.
 
     Example:
 
     >>> sampler = NextImageSampler(predictor)
-    >>> sampler.fit_codes(inputs, targets)  # of many thousand sequences
+    >>> sampler.fit_codes(targets)  # of many thousand sequences
+    >>> sampler.fit_states(inputs, targets)
     >>> sampler.fit_decoder(targets, undo(targets), epochs=8)
     >>> sampler.compile(make_optimizer("adam", learning_rate=0.001))
     >>> history = sampler.fit(sampler.predict(inputs), targets, batch_size=500, epochs=50)
@@ -69,6 +72,8 @@ class NextImageSampler(keras.Model):
     References:
         Lipman, Chen, Ben-Hamu, Nickel and Le, 2023: Flow matching for
         generative modeling. Liu, Gong and Liu, 2023: Flow straight and fast.
+        Mardani et al., 2025: Residual corrective diffusion modeling for
+        km-scale atmospheric downscaling.
     """
 
     def __init__(
@@ -97,6 +102,9 @@ class NextImageSampler(keras.Model):
         self.spread = self.add_weight((codes,), "ones", trainable=False, name="spread")
         self.projection = layers.Dense(codes, kernel_initializer="zeros", trainable=False)
         self.projection.build((None, PIXELS + len(LEVELS)))
+        # From a state to the code to expect.
+        self.expected = layers.Dense(codes, kernel_initializer="zeros", trainable=False)
+        self.expected.build((None, states))
         self.velocity = _velocity_network(codes, states, units, blocks)
         self.decoder = PixelDecoder(codes, name="decoder")
         self.decoder.trainable = False  # `fit_decoder` trains it
@@ -120,25 +128,20 @@ class NextImageSampler(keras.Model):
         ends = keras.layers.Dense(PIXELS), keras.layers.Reshape((SIDE, SIDE))
         return cls(keras.Sequential([*encoder.inputs, *encoder.layers, *ends]), **config)
 
-    def fit_codes(self, inputs: ArrayLike, targets: ArrayLike) -> None:
-        """Finds the scale of the states and the principal components of the images.
+    def fit_codes(self, images: ArrayLike) -> None:
+        """Finds the principal components of images.
 
         Args:
-            inputs: Contexts of some thousand sequences, as for `sample`.
-            targets: As many images `(n, 28, 28)`, of every digit that it is to
-                draw, such as the next ones.
+            images: Some thousand, `(n, 28, 28)`, of every digit that it is to draw,
+                such as the targets of sequences.
 
         Raises:
-            ValueError: Another shape or range, fewer targets than codes, or a
+            ValueError: Another shape or range, fewer images than codes, or a
                 second call: what was trained would not fit other codes.
         """
         if np.any(self.projection.get_weights()[0]):
             raise ValueError("the sampler has codes already; make another sampler for others")
-        context, pixels = self._checked(inputs, targets)
-        states = self.encoder.predict(context, batch_size=1_000, verbose=0)
-        self.mean.assign(states.mean(axis=0, dtype=float))
-        self.deviation.assign(np.sqrt(states.var(axis=0, dtype=float) + 1e-3))
-
+        pixels = _pixels(images, least=self.codes)
         features = np.asarray(_features(pixels), float)
         variances, components = np.linalg.eigh(np.cov(features, rowvar=False))  # smallest first
         variances = np.maximum(variances[-self.codes :], 1e-6)  # some pixels never change
@@ -148,6 +151,35 @@ class NextImageSampler(keras.Model):
         mean, components = features.mean(axis=0), components[:, -self.codes :]
         self.projection.set_weights([components * scales, -mean @ (components * scales)])
         self.decoder.linear.set_weights([(components / scales)[:PIXELS].T, mean[:PIXELS]])
+
+    def fit_states(self, inputs: ArrayLike, targets: ArrayLike) -> None:
+        """Finds the scale of states, and which code to expect after each, by least squares.
+
+        Args:
+            inputs: Contexts of many thousand sequences, as for `sample`, or what
+                `encoder.predict` answers to contexts of several lengths.
+            targets: Their next images, `(n, 28, 28)`.
+
+        Raises:
+            ValueError: Another shape or range, no more sequences than a state
+                has numbers, or no codes yet.
+        """
+        self._check_fitted(self.projection)
+        states = np.asarray(inputs)
+        if states.shape[1:] != self.mean.shape:
+            context, _ = check_context(inputs, self.input_shape[1])
+            states = self.encoder.predict(context, batch_size=1_000, verbose=0)
+        pixels = _pixels(targets, least=states.shape[1] + 1)
+        if len(pixels) != len(states):
+            raise ValueError(f"got {len(pixels)} targets for {len(states)} contexts")
+        self.mean.assign(states.mean(axis=0, dtype=float))
+        self.deviation.assign(np.sqrt(states.var(axis=0, dtype=float) + 1e-3))
+        states = (states - np.asarray(self.mean)) / np.asarray(self.deviation)
+        codes = np.asarray(self.to_codes(pixels), float)
+        # A layer normalisation leaves states constant in one direction, up to rounding; without
+        # a bound, its weights would be thousands of times the others.
+        kernel = np.linalg.lstsq(states, codes, rcond=1e-4)[0]
+        self.expected.set_weights([kernel, codes.mean(axis=0)])
 
     def fit_decoder(
         self,
@@ -170,7 +202,7 @@ class NextImageSampler(keras.Model):
         Raises:
             ValueError: Images out of range, not as many scans, or no codes yet.
         """
-        self._check_codes()
+        self._check_fitted(self.projection)
         codes = keras.ops.convert_to_numpy(self.to_codes(flatten(images)))
         steps = epochs * -(-len(codes) // DECODER_BATCH)
         self.decoder.trainable, self.decoder.linear.trainable = True, False
@@ -182,33 +214,28 @@ class NextImageSampler(keras.Model):
             self.decoder.trainable, self.decoder.optimizer = False, None  # not to be saved
 
     def fit_spread(self, inputs: ArrayLike, targets: ArrayLike) -> None:
-        """Lets drawn codes vary as much as those of images, once `velocity` is trained.
+        """Lets residuals vary as much as those of images, once `velocity` is trained.
 
         What a network has not learned, it answers with an average. So the numbers of
-        drawn codes vary less than they should, by up to a tenth. Each is multiplied by
-        what its standard deviation lacks.
+        drawn residuals vary less than they should, by up to a tenth. Each is multiplied
+        by what its standard deviation lacks.
 
         Args:
             inputs: Contexts of some thousand sequences, as for `sample`.
             targets: Their next images, `(n, 28, 28)`.
 
         Raises:
-            ValueError: Another shape or range, fewer targets than codes, or no codes yet.
+            ValueError: Another shape or range, or no codes yet.
         """
-        context, pixels = self._checked(inputs, targets)
-        wanted = np.var(self.to_codes(pixels), axis=0) + CODE_NOISE**2
-        drawn = self._solve(context, 1, np.random.default_rng(0))[-1].var(axis=0)
-        self.spread.assign(self.spread * np.sqrt(wanted / drawn))
-
-    def _checked(self, inputs: ArrayLike, targets: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        self._check_fitted(self.expected)
         context, _ = check_context(inputs, self.input_shape[1])
-        pixels = flatten(targets)
-        if pixels.ndim != 2 or len(pixels) < self.codes or len(pixels) != len(context):
-            raise ValueError(
-                f"targets have shape {np.shape(targets)}; expected "
-                f"({len(context)}, {SIDE}, {SIDE}) for as many contexts, at least {self.codes}"
-            )
-        return context, pixels
+        pixels = _pixels(targets, least=2)
+        if len(pixels) != len(context):
+            raise ValueError(f"got {len(pixels)} targets for {len(context)} contexts")
+        expected = self.expected(self.predict(context, batch_size=1_000, verbose=0))
+        wanted = np.var(self.to_codes(pixels) - expected, axis=0) + CODE_NOISE**2
+        drawn = np.var(self._solve(context, 1, np.random.default_rng(0))[-1] - expected, axis=0)
+        self.spread.assign(self.spread * np.sqrt(wanted / drawn))
 
     def to_codes(self, images: keras.KerasTensor) -> keras.KerasTensor:
         """Images `(n, 28, 28)` in [0, 1] to their codes `(n, codes)`."""
@@ -217,19 +244,19 @@ class NextImageSampler(keras.Model):
     def make_train_function(self, force: bool = False):
         # Keras calls this before it trains, in `fit` and in `train_on_batch`.
         if self.train_function is None:
-            self._check_codes()
+            self._check_fitted(self.expected)
             if not self.optimizer.built:  # TensorFlow would trace everything twice
                 self.optimizer.build(self.trainable_variables)
         return super().make_train_function(force)
 
     def make_predict_function(self, force: bool = False):
         if self.predict_function is None:
-            self._check_codes()  # or states would not be standardised
+            self._check_fitted(self.expected)  # or states would not be standardised
         return super().make_predict_function(force)
 
-    def _check_codes(self) -> None:
-        if not np.any(self.projection.get_weights()[0]):
-            raise ValueError("the sampler has no codes yet; call fit_codes(inputs, targets) first")
+    def _check_fitted(self, layer: keras.Layer) -> None:
+        if not np.any(layer.get_weights()[0]):
+            raise ValueError("the sampler is not ready; call fit_codes, then fit_states, first")
 
     def call(self, context):
         """Contexts `(n, t, 784)` to standardised states `(n, s)`; states stay as they are."""
@@ -238,21 +265,21 @@ class NextImageSampler(keras.Model):
         return (self.encoder(context) - self.mean) / self.deviation
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """The squared error of velocities, at one point on the way to each code."""
+        """The squared error of velocities, at one point on the way to each residual."""
         if sample_weight is not None:
             raise ValueError("got sample weights; all sequences weigh alike")
-        codes, states = self.to_codes(y), y_pred
         ops, random = keras.ops, keras.random
-        one_each = (ops.shape(codes)[0], 1)
-        # One time in five the state is hidden, for guidance to have something to compare with.
-        shown = ops.cast(random.uniform(one_each, seed=self.random) > 0.2, codes.dtype)
-        noise = random.normal(ops.shape(codes), seed=self.random)
-        # 0 is noise, 1 the code. Most practice for the middle, where the digit takes shape, and
+        residuals = self.to_codes(y) - self.expected(y_pred)
+        one_each = (ops.shape(residuals)[0], 1)
+        # One time in ten the state is hidden, for guidance to have something to compare with.
+        shown = ops.cast(random.uniform(one_each, seed=self.random) > 0.1, residuals.dtype)
+        noise = random.normal(ops.shape(residuals), seed=self.random)
+        # 0 is noise, 1 the residual. Most practice for the middle, where the digit takes shape, and
         # some for the end, where fine strokes do: logit-normal times (Esser et al., 2024).
         times = ops.sigmoid(0.3 + 0.8 * random.normal(one_each, seed=self.random))
-        points = (1 - times) * noise + times * codes
-        velocities = self.velocity([points, times, shown * states])
-        return ops.mean(ops.sum(ops.square(velocities - (codes - noise)), axis=-1))
+        points = (1 - times) * noise + times * residuals
+        velocities = self.velocity([points, times, shown * y_pred])
+        return ops.mean(ops.sum(ops.square(velocities - (residuals - noise)), axis=-1))
 
     def sample(
         self, images: ArrayLike, n: int | None = None, *, guidance: float = 1, seed: Seed = None
@@ -264,9 +291,9 @@ class NextImageSampler(keras.Model):
                 integers in [0, 255] or floats in [0, 1]; or the same flattened.
             n: Draws for each sequence, 1 to 10,000; by default one, without an
                 axis for it.
-            guidance: How much to exaggerate what distinguishes this context
-                from none, 0 to 10; 1: not at all. More makes digits plainer
-                (Ho and Salimans, 2022: Classifier-free diffusion guidance).
+            guidance: How much to exaggerate what distinguishes the residuals
+                after this context from all, 0 to 10; 1: not at all. More makes
+                digits plainer (Ho and Salimans, 2022: Classifier-free diffusion guidance).
             seed: Integer for reproducible draws, or a generator to take the
                 noise from; `None` draws others each time.
 
@@ -324,8 +351,9 @@ class NextImageSampler(keras.Model):
             images, guidance, seed: As for `sample`.
 
         Returns:
-            `float32 (21, 28, 28)` in [0, 1], noise first and last what `sample`
-            draws with this seed; for a batch `(b, 21, 28, 28)`.
+            `float32 (21, 28, 28)` in [0, 1]; the first is decoded from the expected
+            code plus noise, the last is what `sample` draws with this seed. For a
+            batch `(b, 21, 28, 28)`.
         """
         context, single = check_context(images, self.input_shape[1])
         rng = np.random.default_rng(seed)
@@ -336,7 +364,7 @@ class NextImageSampler(keras.Model):
         return images[0] if single else images
 
     def _solve(self, context, guidance, rng):
-        """Codes `(n, c)` on their way from noise, a list of `STEPS + 1`."""
+        """Codes `(n, c)` after each step, first the expected ones plus noise: `STEPS + 1`."""
         check_number(guidance, "guidance", 0, 10)
         states, network = self.predict_on_batch(context), self.velocity.predict_on_batch
         path = [rng.standard_normal((len(context), self.codes), np.float32)]
@@ -353,9 +381,20 @@ class NextImageSampler(keras.Model):
             path.append(path[-1] + (1.5 * velocity - 0.5 * previous) * END / STEPS)
             previous = velocity
         path[-1] *= np.asarray(self.spread) / np.float32(END)
+        expected = np.asarray(self.expected(states))
+        path = [expected + residuals for residuals in path]
         if not np.isfinite(path[-1]).all():
             raise ValueError("drawn codes are not finite: the sampler's training has diverged")
         return path
+
+
+def _pixels(images: ArrayLike, least: int) -> np.ndarray:
+    pixels = flatten(images)
+    if pixels.ndim != 2 or len(pixels) < least:
+        raise ValueError(
+            f"images have shape {np.shape(images)}; expected (n, {SIDE}, {SIDE}), at least {least}"
+        )
+    return pixels
 
 
 def _features(pixels):
@@ -371,9 +410,9 @@ def _features(pixels):
 
 
 def _velocity_network(codes: int, states: int, units: int, blocks: int) -> keras.Model:
-    """Residual blocks: codes, times and states in, velocities of the codes out."""
+    """Residual blocks: points, times and states in, velocities out."""
     layers, ops = keras.layers, keras.ops
-    code = keras.Input((codes,), name="code")
+    point = keras.Input((codes,), name="point")
     time = keras.Input((1,), name="time")  # 0 to 1
     state = keras.Input((states,), name="state")
 
@@ -381,16 +420,16 @@ def _velocity_network(codes: int, states: int, units: int, blocks: int) -> keras
     waves = ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)
     # What to draw is little: a digit and a style. The bottleneck keeps the rest of the state out.
     condition = layers.Dense(64)(waves) + layers.Dense(64)(layers.Dense(16, use_bias=False)(state))
-    condition = layers.Dense(16, "silu")(layers.Activation("silu")(condition))
+    condition = layers.Dense(64, "silu")(layers.Activation("silu")(condition))
 
-    hidden = layers.Dense(units)(code)
+    hidden = layers.Dense(units)(point)
     for _ in range(blocks):
         inner = layers.Dense(units, use_bias=False)(layers.LayerNormalization()(hidden))
         scale, shift = layers.Dense(units)(condition), layers.Dense(units)(condition)
         inner = layers.Activation("silu")(inner * (1 + scale) + shift)
         hidden = hidden + layers.Dense(units, kernel_initializer="zeros")(inner)
     velocity = layers.Dense(codes, kernel_initializer="zeros")(layers.LayerNormalization()(hidden))
-    # Were the numbers of a digit's codes normally distributed and independent, these two terms
-    # alone would be exact.
+    # Were the numbers of a residual normally distributed and independent, these two terms alone
+    # would be exact.
     scale, shift = (layers.Dense(codes, kernel_initializer="zeros")(condition) for _ in range(2))
-    return keras.Model([code, time, state], velocity + scale * code + shift, name="velocity")
+    return keras.Model([point, time, state], velocity + scale * point + shift, name="velocity")

@@ -155,15 +155,18 @@ def sampler(
 
     keras.utils.set_random_seed(0)
     model = NextImageSampler(load(reader))
-    model.fit_codes(*sequences[0].sample(30_000)[:2])
     if start:  # goes on from another one, whose decoder is ready, with states as wide
         for part in ("projection", "velocity", "decoder"):
             getattr(model, part).set_weights(getattr(load(start), part).get_weights())
     else:
+        model.fit_codes(sequences[0].sample(30_000)[1])
         images = load_mnist()[0][0][:30_000]  # all would be undone in a quarter of an hour
         parts = in_processes(undo, np.array_split(images, 60), at_once=len(CORES))
         scans = [np.concatenate(part) for part in zip(*parts, strict=True)]
         model.fit_decoder(images, tuple(scans), epochs=8)
+    parts = [each.sample(30_000 // len(sequences))[:2] for each in sequences]
+    parts = [(model.encoder.predict(inputs, verbose=0), targets) for inputs, targets in parts]
+    model.fit_states(*map(np.concatenate, zip(*parts, strict=True)))
     # The encoder does not change: it reads each sequence once, before the first epoch.
     streams = itertools.cycle([each.batches(1_000) for each in sequences])
     batches = (next(next(streams)) for _ in range(240))
@@ -181,7 +184,7 @@ def writer_sampler() -> keras.Model:
         DigitSequences(images, labels, digit_windows(length, wrap=True), pairing=writers, seed=0)
         for length in (4, 9, 19)
     ]
-    return sampler("writer", sequences, epochs=75, start="sampler")
+    return sampler("writer", sequences, epochs=20, start="sampler")
 
 
 MODELS = {  # how to train it, on which backend, and the bits of its weights
@@ -194,7 +197,7 @@ MODELS = {  # how to train it, on which backend, and the bits of its weights
     "endless": (lambda: predictor(windows=digit_windows(wrap=True)), "tensorflow", 10),
     "writer": (lambda: train_on_writers(*by_writers()), "jax", 10),
     "sampler": (
-        lambda: sampler("next_image", [DigitSequences(*load_mnist()[0], seed=0)], 150),
+        lambda: sampler("next_image", [DigitSequences(*load_mnist()[0], seed=0)], 120),
         "jax",
         7,
     ),

@@ -139,15 +139,19 @@ class LinearModel:
             yield rows, target, scores, weights, with_target.T @ weights
 
 
-def by_strangers(digits: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """For each image, the one of that digit before it, nearly always by somebody else; itself, if
-    its digit occurs once."""
-    if len(digits) != len(images):
-        raise ValueError(f"got {len(digits)} digits for {len(images)} images")
-    others = np.empty_like(images)
+def by_strangers(digits: np.ndarray, writers: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """For each image, one of that digit by somebody else; by anybody, even itself, if one writer
+    has more than half of that digit's."""
+    if not len(digits) == len(writers) == len(images):
+        sizes = f"{len(digits)} digits and {len(writers)} writers"
+        raise ValueError(f"got {sizes} for {len(images)} images")
+    others, rng = np.empty_like(images), np.random.default_rng(0)
     for digit in np.unique(digits):
         rows = np.flatnonzero(digits == digit)
-        others[rows] = images[np.roll(rows, 1)]
+        _, who, counts = np.unique(writers[rows], return_inverse=True, return_counts=True)
+        # One writer after the other, in random order.
+        rows = rows[np.argsort(rng.permutation(len(counts))[who], kind="stable")]
+        others[rows] = images[np.roll(rows, counts.max())]
     return others
 
 
@@ -169,7 +173,7 @@ def train_verifier(sequences: DigitSequences, steps: int = 1_500) -> keras.Model
         delay neural network.
     """
     check_count(steps, "steps")
-    if not sequences.paired:
+    if sequences.pairing is None:
         raise ValueError("images of a sequence are by strangers; expected sequences with a pairing")
     keras.utils.set_random_seed(0)
     layers, ops = keras.layers, keras.ops
@@ -194,7 +198,8 @@ def train_verifier(sequences: DigitSequences, steps: int = 1_500) -> keras.Model
         for number in itertools.count(1):
             digits, indices = sequences.draw(128, number)
             images = flatten(sequences.images[indices])
-            strangers = by_strangers(digits[:, -1], images[:, -1])
+            writers = sequences.pairing[indices[:, -1]]
+            strangers = by_strangers(digits[:, -1], writers, images[:, -1])
             both = np.concatenate([images[:, -1], strangers]).reshape(-1, SIDE, SIDE)
             yield (np.concatenate([images[:, :-1]] * 2), both), np.repeat([[1.0], [0.0]], 128, 0)
 

@@ -134,6 +134,7 @@ RANGES |= {"thickness": "-1 to 1", "blur": "0 to 1", "paper": "0 to 1", "noise":
         (lambda: plot_grid(CONTEXT[None], real=[-1]), "real is [-1]; expected numbers of rows, 0"),
         (lambda: plot_chain(CONTEXT, CONTEXT, columns=0), "columns is 0; expected an integer"),
         (lambda: plot_chain(CONTEXT[None], CONTEXT), "got (1, 4) images; expected one sequence"),
+        (lambda: plot_chain(CONTEXT[:0], CONTEXT[:0]), "got no images"),
         (lambda: plot_chain(CONTEXT, MANY), " inches: too many images for one figure"),
         (lambda: animate_chain(MANY[:97], CONTEXT, "a.gif"), "got 101 images; expected at most 1"),
         (lambda: animate_chain(CONTEXT, CONTEXT, "a.gif", seconds=700), "seconds is 700; expected"),
@@ -220,7 +221,7 @@ def predicted(k, digits):
 UP, BLANK = sequences(), CONTEXT[0]
 SHORT = UP.with_windows([[1, 2]])
 ONCE = {"epochs": 1, "steps_per_epoch": 1}
-FIRST = "call fit_codes(inputs, targets) first"
+FIRST = "call fit_codes, then fit_states, first"
 
 
 @pytest.mark.parametrize(
@@ -292,10 +293,13 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.sampler.train_on_batch(CONTEXT[None], CONTEXT[:1]), FIRST),
         (lambda k: k.sampler.fit_decoder(CONTEXT, (), epochs=1), FIRST),
         (lambda k: k.sampler.compute_loss(sample_weight=1), "got sample weights; all sequences we"),
-        (lambda k: k.sampler.fit_codes(CONTEXT[None], CONTEXT), "expected (1, 28, 28) for as many"),
-        (lambda k: k.sampler.fit_spread(np.tile(CONTEXT, (8, 1, 1, 1)), IMAGES[:8]), FIRST),
-        (lambda k: k.sampler.fit_spread(CONTEXT[None], CONTEXT), "expected (1, 28, 28) for as man"),
-        (lambda k: k.diverged.fit_codes(CONTEXT[None], CONTEXT), "the sampler has codes already"),
+        (lambda k: k.sampler.fit_codes(CONTEXT), "(4, 28, 28); expected (n, 28, 28), at least 8"),
+        (lambda k: k.sampler.fit_states(np.tile(CONTEXT, (8, 1, 1, 1)), IMAGES[:8]), FIRST),
+        (lambda k: k.diverged.fit_states(CONTEXT[None], IMAGES), "got 120 targets for 1 contexts"),
+        (lambda k: k.diverged.fit_states(CONTEXT[None], IMAGES[:1]), "(1, 28, 28); expected (n, 2"),
+        (lambda k: k.sampler.fit_spread(CONTEXT[None], CONTEXT[:1]), FIRST),
+        (lambda k: k.diverged.fit_spread(CONTEXT[None], IMAGES), "got 120 targets for 1 contexts"),
+        (lambda k: k.diverged.fit_codes(IMAGES), "the sampler has codes already"),
         (lambda k: k.sampler.sample(CONTEXT[1:]), "shape (3, 28, 28); expected (4, 28, 28)"),
         (lambda k: k.sampler.trajectory(CONTEXT - 1), "float64 images range from -1.0 to -1.0"),
         (lambda k: k.sampler.trajectory(CONTEXT, guidance=-1), "guidance is -1; expected a number"),
@@ -316,7 +320,7 @@ FIRST = "call fit_codes(inputs, targets) first"
         (lambda k: k.LinearModel(IMAGES, LABELS, np.arange(120)), "several writers, with several"),
         (lambda k: predicted(k, [[0, 1, 2, 3, -4]]), "shape (1, 4, 784) and digits (1, 5); expect"),
         (lambda k: predicted(k, [[0, 1, 2, 3]]), "shape (1, 4, 784) and digits (1, 4); expect"),
-        (lambda k: k.by_strangers(LABELS[1:], IMAGES), "got 119 digits for 120 images"),
+        (lambda k: k.by_strangers(LABELS, LABELS[1:], IMAGES), "got 120 digits and 119 writers fo"),
         (lambda k: k.two_sample_accuracy(IMAGES, IMAGES[1:]), "120 images and 119 real ones; expe"),
         (lambda k: k.two_sample_accuracy(IMAGES[:7], IMAGES[:7]), "7 images and 7 real ones; exp"),
     ],

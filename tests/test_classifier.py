@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from classifier import SHIPPED, classify, digit_probabilities, distance_to_digits, read_digits
+from classifier import SHIPPED, classify, distance_to_digits, read_digits
 from evaluation import digit_means
 from handwriting.page import FARTHEST, read_page
 from studies.release import ROOT, other_digits, train_classifier
@@ -25,11 +25,10 @@ def test_reads_sharp_and_soft_digits(mnist):
     # From the features, only the last layer is left.
     logits = features @ keras.ops.convert_to_numpy(shipped.layers[-1].kernel)
     np.testing.assert_allclose(keras.ops.softmax(logits), probabilities, atol=1e-5)
-    np.testing.assert_array_equal(digit_probabilities(images), probabilities)
     np.testing.assert_array_equal(read_digits(images), probabilities.argmax(axis=-1))
     # The largest probability tells a guess from an answer.
-    sure = digit_probabilities(digit_means())
-    mixed = digit_probabilities(np.mean(digit_means()[[0, 1, 4, 7]], axis=0))
+    sure = classify(digit_means())[1]
+    mixed = classify(np.mean(digit_means()[[0, 1, 4, 7]], axis=0))[1]
     assert mixed.shape == (10,) and mixed.max() < sure.max(axis=-1).min() > 0.9
 
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from classifier import digit_probabilities, read_digits
+from classifier import classify, read_digits
 from evaluation import evaluate_chains
 from model import NextImagePredictor, make_optimizer
 from sampling.sampler import CODE_NOISE, LEVELS, STEPS, UNGUIDED, NextImageSampler
@@ -25,7 +25,8 @@ def sampler(train, predictor):
     keras.utils.set_random_seed(0)
     sampler = NextImageSampler(predictor, codes=16, units=128, blocks=1)
     inputs, targets, _ = train.sample(2_000)
-    sampler.fit_codes(inputs, targets)
+    sampler.fit_codes(targets)
+    sampler.fit_states(inputs, targets)
     sampler.fit_decoder(targets[:250], undo(targets[:250]), epochs=8, verbose=0)
     sampler.compile(make_optimizer("adam", steps=240, learning_rate=0.01))
     states = sampler.predict(inputs, batch_size=1_000, verbose=0)
@@ -87,7 +88,7 @@ def test_guidance_makes_digits_plainer_after_the_first_steps(sampler, test, imag
     inputs, _, digits = test.sample(300)
     plain = []
     for guidance in (0, 1, 3):
-        drawn = digit_probabilities(sampler.sample(inputs, guidance=guidance, seed=0))
+        drawn = classify(sampler.sample(inputs, guidance=guidance, seed=0))[1]
         plain.append(drawn[np.arange(300), digits[:, -1]].mean())
     assert plain[0] + 0.05 < plain[1] < plain[2] - 0.02
     one, three = (sampler.trajectory(images, guidance=guidance, seed=0) for guidance in (1, 3))
@@ -98,26 +99,30 @@ def test_guidance_makes_digits_plainer_after_the_first_steps(sampler, test, imag
 def test_draws_have_as_much_noise_as_the_codes_that_the_decoder_learned_from(
     sampler, images, monkeypatch
 ):
-    code = np.arange(16, dtype="float32")
+    context, residual = images.reshape(6, 4, 784), np.arange(16, dtype="float32")
+    expected = np.asarray(sampler.expected(sampler.predict_on_batch(context)))
 
-    def straight_to_the_code(inputs):
+    def straight_to_the_residual(inputs):
         points, times, _ = inputs
-        return (code - points) / (1 - times)
+        return (residual - points) / (1 - times)
 
-    monkeypatch.setattr(sampler.velocity, "predict_on_batch", straight_to_the_code)
-    noise, *_, last = sampler._solve(images.reshape(6, 4, 784), 1, np.random.default_rng(0))
-    np.testing.assert_allclose(last, code + CODE_NOISE * noise, atol=1e-4)
+    monkeypatch.setattr(sampler.velocity, "predict_on_batch", straight_to_the_residual)
+    start, *_, last = sampler._solve(context, 1, np.random.default_rng(0))
+    noise = start - expected
+    np.testing.assert_allclose(last, expected + residual + CODE_NOISE * noise, atol=1e-4)
 
 
-def test_drawn_codes_vary_as_much_as_those_of_images_with_noise(sampler, train):
+def test_drawn_residuals_vary_as_much_as_those_of_images_with_noise(sampler, train):
     copy = NextImageSampler.from_config(sampler.get_config())
     copy.set_weights(sampler.get_weights())
     inputs, targets, _ = train.sample(2_000)
-    expected = np.sqrt(np.var(copy.to_codes(targets), axis=0) + CODE_NOISE**2)
+    expected = np.asarray(copy.expected(copy.predict(inputs, verbose=0)))
+    wanted = np.sqrt(np.var(copy.to_codes(targets) - expected, axis=0) + CODE_NOISE**2)
+    copy.spread.assign(copy.spread * 0.9)
     lacks = []
     for _ in range(2):  # once is enough
-        drawn = copy._solve(inputs, 1, np.random.default_rng(1))[-1]
-        lacks.append(np.abs(drawn.std(axis=0) / expected - 1).mean())
+        drawn = copy._solve(inputs, 1, np.random.default_rng(1))[-1] - expected
+        lacks.append(np.abs(drawn.std(axis=0) / wanted - 1).mean())
         copy.fit_spread(inputs, targets)
     assert lacks[1] < 0.025 < lacks[0]
 
@@ -147,7 +152,8 @@ def test_only_fit_decoder_trains_the_decoder(sampler, train):
 
     def train_and_compare(fit, *arguments, **more):
         """Which of the parts `fit` changes."""
-        parts = {name: getattr(copy, name) for name in ("velocity", "decoder", "projection")}
+        names = "velocity", "decoder", "projection", "expected"
+        parts = {name: getattr(copy, name) for name in names}
         parts["linear"] = copy.decoder.linear
         before = {name: flat(part) for name, part in parts.items()}
         fit(*arguments, **more, verbose=0)
@@ -158,17 +164,23 @@ def test_only_fit_decoder_trains_the_decoder(sampler, train):
     assert train_and_compare(copy.fit_decoder, targets, undo(targets), epochs=1) == {"decoder"}
 
 
-def test_fit_codes_standardises_states_and_finds_principal_components(train, images):
+def test_states_are_standardised_and_codes_are_principal_components(train, images):
     sampler = NextImageSampler(NextImagePredictor(2, (8, 8)), codes=8, units=8, blocks=1)
     inputs, targets, _ = train.sample(2_000)
     inputs, pixels = inputs[:, :2], targets.reshape(-1, 784)
-    sampler.fit_codes(inputs, targets)
+    sampler.fit_codes(targets)
+    sampler.fit_states(inputs, targets)
     states = sampler.predict(inputs, batch_size=1_000, verbose=0)
     np.testing.assert_allclose(states.mean(axis=0, dtype=float), 0, atol=1e-3)
     variances = np.square(sampler.deviation)  # of the states, and a little
     np.testing.assert_allclose(states.var(axis=0), 1 - 1e-3 / variances, rtol=1e-2)
 
     codes = np.asarray(sampler.to_codes(targets))
+    # Nothing linear in the states is left in what is drawn.
+    residuals = codes - np.asarray(sampler.expected(states))
+    np.testing.assert_allclose(
+        residuals.T @ np.pad(states, ((0, 0), (0, 1)), constant_values=1) / 2_000, 0, atol=1e-3
+    )
     # Of the pixels, and of how many there are of each level or range of levels.
     levels = (np.round(255 * pixels)[..., None] >= LEVELS).sum(axis=-1)
     counts = (levels[..., None] == np.arange(1, len(LEVELS) + 1)).sum(axis=1)
@@ -185,8 +197,10 @@ def test_fit_codes_standardises_states_and_finds_principal_components(train, ima
 
 def test_after_a_transformer_it_reads_any_number_of_images(train, images, tmp_path):
     sampler = NextImageSampler(writer_transformer()[0], codes=8, units=8, blocks=1)
-    inputs, targets, _ = train.sample(60)
-    sampler.fit_codes(inputs, targets)
+    inputs, targets, _ = train.sample(200)
+    sampler.fit_codes(targets)
+    sampler.fit_states(inputs, targets)
+    assert np.abs(sampler.expected.kernel).max() < 100  # its states are constant in one direction
     sampler.save(tmp_path / "sampler.keras")
     again = keras.saving.load_model(tmp_path / "sampler.keras")
     for length in (3, 4):
