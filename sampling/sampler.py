@@ -169,9 +169,7 @@ class NextImageSampler(keras.Model):
         if states.shape[1:] != self.mean.shape:
             context, _ = check_context(inputs, self.input_shape[1])
             states = self.encoder.predict(context, batch_size=1_000, verbose=0)
-        pixels = _pixels(targets, least=states.shape[1] + 1)
-        if len(pixels) != len(states):
-            raise ValueError(f"got {len(pixels)} targets for {len(states)} contexts")
+        pixels = _pixels(targets, least=states.shape[1] + 1, contexts=len(states))
         self.mean.assign(states.mean(axis=0, dtype=float))
         self.deviation.assign(np.sqrt(states.var(axis=0, dtype=float) + 1e-3))
         states = (states - np.asarray(self.mean)) / np.asarray(self.deviation)
@@ -227,12 +225,9 @@ class NextImageSampler(keras.Model):
         Raises:
             ValueError: Another shape or range, or no codes yet.
         """
-        self._check_fitted(self.expected)
         context, _ = check_context(inputs, self.input_shape[1])
-        pixels = _pixels(targets, least=2)
-        if len(pixels) != len(context):
-            raise ValueError(f"got {len(pixels)} targets for {len(context)} contexts")
         expected = self.expected(self.predict(context, batch_size=1_000, verbose=0))
+        pixels = _pixels(targets, least=2, contexts=len(context))
         wanted = np.var(self.to_codes(pixels) - expected, axis=0) + CODE_NOISE**2
         drawn = np.var(self._solve(context, 1, np.random.default_rng(0))[-1] - expected, axis=0)
         self.spread.assign(self.spread * np.sqrt(wanted / drawn))
@@ -388,12 +383,14 @@ class NextImageSampler(keras.Model):
         return path
 
 
-def _pixels(images: ArrayLike, least: int) -> np.ndarray:
+def _pixels(images: ArrayLike, least: int, contexts: int | None = None) -> np.ndarray:
     pixels = flatten(images)
     if pixels.ndim != 2 or len(pixels) < least:
         raise ValueError(
             f"images have shape {np.shape(images)}; expected (n, {SIDE}, {SIDE}), at least {least}"
         )
+    if contexts not in (None, len(pixels)):
+        raise ValueError(f"got {len(pixels)} targets for {contexts} contexts")
     return pixels
 
 
