@@ -11,6 +11,7 @@ SMALL = {"epochs": 2, "steps_per_epoch": 3, "retrain_steps": 3, "steps": 4, "any
 SMALL |= {"batch_size": 32, "seeds": 1, "draws": 2, "chain_sets": 1}
 SMALL |= {"test_sequences": 60, "corrupted_sequences": 60, "test_chains": 20}
 SMALL |= {"chains": 20, "chain_length": 110, "scanned": 20}
+SMALL |= {"weights": [1, 2], "lengths": [4, 9]}
 MODELS = {"digit_classifier", "next_image", "endless", "writer", "sampler", "writer_sampler"}
 PICTURES = {path.name for path in (ROOT / "imgs").iterdir()}
 
@@ -42,7 +43,7 @@ def test_runs_from_top_to_bottom_and_writes_nothing_that_ships(name, tmp_path, m
     if name == "main.ipynb":  # no red boxes, even where nothing is left out of the outputs
         monkeypatch.setattr(release, "without_chatter", str)
     (parameters,) = (cell.source for cell in code_of(ROOT / name) if cell.metadata.get("tags"))
-    sizes = {size: SMALL[size] for size in re.findall(r"^(\w+) = [\d_]+", parameters, re.MULTILINE)}
+    sizes = {size: SMALL[size] for size in re.findall(r"^(\w+) = [\d(]", parameters, re.MULTILINE)}
     before, written, folder = shipped(), tmp_path / "executed.ipynb", tmp_path / "pictures"
     folder.mkdir()
     release.execute(ROOT / name, written, sizes | {"folder": str(folder)})
