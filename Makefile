@@ -32,7 +32,7 @@ test-all: .venv/installed ## run the slow tests: notebooks, browser, killing, an
 	$(RUN) pytest -n 2 --dist worksteal -m slow -rs
 	KERAS_BACKEND=jax $(RUN) pytest -n 2 -m "not slow" \
 		tests/test_sampler.py::test_learns_to_draw_the_right_digits_and_leaves_the_predictor_alone \
-		tests/test_model.py tests/test_training.py tests/test_writers.py tests/test_decoder.py
+		tests/test_model.py tests/test_training.py tests/test_writers.py
 
 lint: .venv/installed ## check style and format
 	$(RUN) ruff check .

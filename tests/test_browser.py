@@ -72,9 +72,9 @@ def chromium():
     return webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
 
 
-@pytest.fixture(scope="module", params=["lab/tree", "notebooks"])
-def browser(request, tmp_path_factory):
-    """Chromium, on a notebook that shows a pad."""
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """Jupyter, with a notebook that shows a pad: its folder and its address."""
     folder, port = tmp_path_factory.mktemp("jupyter"), free_port()
     (folder / "models").symlink_to(ROOT / "models")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
@@ -85,12 +85,18 @@ def browser(request, tmp_path_factory):
     command += [f"--{app}.expose_app_in_browser=True" for app in ("LabApp", "JupyterNotebookApp")]
     own = {"JUPYTER_CONFIG_DIR": str(folder / "config"), "PYTHONPATH": str(ROOT)}
     server = subprocess.Popen(command, cwd=folder, env=os.environ | own)
-    request.addfinalizer(server.wait)
-    request.addfinalizer(server.terminate)
+    yield folder, f"http://127.0.0.1:{port}"
+    server.terminate()
+    server.wait()
+
+
+@pytest.fixture(scope="module", params=["lab/tree", "notebooks"])
+def browser(request, server):
+    """Chromium, on the notebook, in JupyterLab and in Notebook."""
     browser = chromium()
     request.addfinalizer(browser.quit)
-    browser.folder = folder
-    wait(lambda: browser.get(f"http://127.0.0.1:{port}/{request.param}/pad.ipynb") or True)
+    browser.folder, address = server
+    wait(lambda: browser.get(f"{address}/{request.param}/pad.ipynb") or True)
     wait(lambda: browser.execute_script(RUN))
     wait(lambda: browser.find_elements("css selector", ".pad-status"))
     return browser

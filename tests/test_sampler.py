@@ -27,7 +27,7 @@ def sampler(train, predictor):
     inputs, targets, _ = train.sample(2_000)
     sampler.fit_codes(targets)
     sampler.fit_states(inputs, targets)
-    sampler.fit_decoder(targets[:250], undo(targets[:250]), epochs=8, verbose=0)
+    sampler.fit_decoder(targets[:100], undo(targets[:100]), epochs=20, verbose=0)
     sampler.compile(make_optimizer("adam", steps=240, learning_rate=0.01))
     states = sampler.predict(inputs, batch_size=1_000, verbose=0)
     sampler.fit(states, targets, batch_size=250, epochs=30, verbose=0)

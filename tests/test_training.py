@@ -141,31 +141,33 @@ def finished(process):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("backend", "more", "processes", "devices", "rtol"),
+    ("backend", "ways"),
     [
-        ("jax", "--processes=1", 1, 1, 0),  # JAX computes the same bits twice
-        ("jax", "--local-processes=2", 2, 2, 1e-5),
-        ("tensorflow", "--devices=2", 1, 2, 1e-4),
+        # JAX computes the same bits twice.
+        ("jax", [("--processes=1", 1, 1, 0), ("--local-processes=2", 2, 2, 1e-5)]),
+        ("tensorflow", [("--devices=2", 1, 2, 1e-4)]),
     ],
 )
-def test_a_run_killed_or_divided_in_two_ends_as_a_whole_one(
-    backend, more, processes, devices, rtol, tmp_path
-):
+def test_a_run_killed_or_divided_in_two_ends_as_a_whole_one(backend, ways, tmp_path, monkeypatch):
     pytest.importorskip(backend)
-    whole, folder = start(backend, "--folder", tmp_path / "whole"), tmp_path / "killed"
-    killed, own = start(backend, "--folder", folder, more), [folder / str(n) for n in range(2)]
-    while min(map(epochs_done, own[:processes])) < 3 and killed.poll() is None:
-        time.sleep(0.01)
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.communicate()
-    assert killed.returncode == -signal.SIGKILL
-    if processes == 2:  # as the script asks for, where one was an epoch ahead of the other
-        shutil.copy(own[0] / "model.keras", own[1])
-    one, two = finished(whole), finished(start(backend, "--folder", folder, more))
-    assert (one["devices"], two["devices"]) == (1, devices)
-    assert (one["processes"], two["processes"]) == (1, processes)
-    rest = len(two["losses"])
-    assert len(one["losses"]) == 9 and 0 < rest <= 6
-    np.testing.assert_allclose(two["losses"], one["losses"][-rest:], rtol=rtol)
-    models = [keras.saving.load_model(path) for path in tmp_path.glob("*/0/model.keras")]
-    check_weights(*models, atol=rtol)
+    # What one process has compiled, others need not.
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "compiled"))
+    whole, one = start(backend, "--folder", tmp_path / "whole"), None
+    for more, processes, devices, rtol in ways:
+        folder = tmp_path / f"killed{more}"
+        killed, own = start(backend, "--folder", folder, more), [folder / str(n) for n in range(2)]
+        while min(map(epochs_done, own[:processes])) < 3 and killed.poll() is None:
+            time.sleep(0.01)
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.communicate()
+        assert killed.returncode == -signal.SIGKILL
+        if processes == 2:  # as the script asks for, where one was an epoch ahead of the other
+            shutil.copy(own[0] / "model.keras", own[1])
+        one, two = one or finished(whole), finished(start(backend, "--folder", folder, more))
+        assert (one["devices"], two["devices"]) == (1, devices)
+        assert (one["processes"], two["processes"]) == (1, processes)
+        rest = len(two["losses"])
+        assert len(one["losses"]) == 9 and 0 < rest <= 6
+        np.testing.assert_allclose(two["losses"], one["losses"][-rest:], rtol=rtol)
+        paths = [each / "0" / "model.keras" for each in (folder, tmp_path / "whole")]
+        check_weights(*map(keras.saving.load_model, paths), atol=rtol)
