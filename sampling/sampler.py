@@ -277,7 +277,13 @@ class NextImageSampler(keras.Model):
         return ops.mean(ops.sum(ops.square(velocities - (residuals - noise)), axis=-1))
 
     def sample(
-        self, images: ArrayLike, n: int | None = None, *, guidance: float = 1, seed: Seed = None
+        self,
+        images: ArrayLike,
+        n: int | None = None,
+        *,
+        guidance: float = 1,
+        temperature: float = 1,
+        seed: Seed = None,
     ) -> np.ndarray:
         """Draws the image that comes next, once or many times.
 
@@ -289,6 +295,8 @@ class NextImageSampler(keras.Model):
             guidance: How much to exaggerate what distinguishes the residuals
                 after this context from all, 0 to 10; 1: not at all. More makes
                 digits plainer (Ho and Salimans, 2022: Classifier-free diffusion guidance).
+            temperature: Standard deviation of the noise to start from, 0 to 2; in
+                training, 1. More makes draws vary more, against what guidance takes.
             seed: Integer for reproducible draws, or a generator to take the
                 noise from; `None` draws others each time.
 
@@ -297,9 +305,10 @@ class NextImageSampler(keras.Model):
 
         Raises:
             ValueError: Another shape or length, NaN, or values out of range;
-                `n` or `guidance` out of range.
+                `n`, `guidance` or `temperature` out of range.
         """
-        chains = self.generate(images, 1, n, guidance=guidance, seed=seed)
+        settings = {"guidance": guidance, "temperature": temperature, "seed": seed}
+        chains = self.generate(images, 1, n, **settings)
         return chains[..., 0, :, :]
 
     def generate(
@@ -309,12 +318,13 @@ class NextImageSampler(keras.Model):
         n: int | None = None,
         *,
         guidance: float = 1,
+        temperature: float = 1,
         seed: Seed = None,
     ) -> np.ndarray:
         """Goes on counting: draws the next image, appends it to the context, draws again.
 
         Args:
-            images, n, guidance, seed: As for `sample`; `n` chains for each sequence.
+            images, n, guidance, temperature, seed: As for `sample`; `n` chains for each.
             steps: Images to draw in each chain, 1 to 100,000.
 
         Returns:
@@ -330,7 +340,7 @@ class NextImageSampler(keras.Model):
         rng = np.random.default_rng(seed)
 
         def draw(context: np.ndarray) -> np.ndarray:
-            return self.decoder.draw(self._solve(context, guidance, rng)[-1], rng)
+            return self.decoder.draw(self._solve(context, guidance, rng, temperature)[-1], rng)
 
         chains = np.stack([*feed_back(self, draw, context, steps)], axis=1)  # (b n, steps, 28, 28)
         if n is not None:
@@ -358,11 +368,12 @@ class NextImageSampler(keras.Model):
         images = np.stack([*images, self.decoder.draw(path[-1], rng)], axis=1)  # (n, 21, 28, 28)
         return images[0] if single else images
 
-    def _solve(self, context, guidance, rng):
+    def _solve(self, context, guidance, rng, temperature=1):
         """Codes `(n, c)` after each step, first the expected ones plus noise: `STEPS + 1`."""
         check_number(guidance, "guidance", 0, 10)
+        check_number(temperature, "temperature", 0, 2)
         states, network = self.predict_on_batch(context), self.velocity.predict_on_batch
-        path = [rng.standard_normal((len(context), self.codes), np.float32)]
+        path = [float(temperature) * rng.standard_normal((len(context), self.codes), np.float32)]
         for step in range(STEPS):
             times = np.full((len(context), 1), END * step / STEPS, "float32")
             velocity = network([path[-1], times, states])

@@ -304,6 +304,7 @@ FIRST = "call fit_codes, then fit_states, first"
         (lambda k: k.sampler.trajectory(CONTEXT - 1), "float64 images range from -1.0 to -1.0"),
         (lambda k: k.sampler.trajectory(CONTEXT, guidance=-1), "guidance is -1; expected a number"),
         (lambda k: k.sampler.sample(CONTEXT, guidance=10.1), "expected a number from 0 to 10"),
+        (lambda k: k.sampler.sample(CONTEXT, temperature=2.1), "expected a number from 0 to 2"),
         (lambda k: k.diverged.sample(CONTEXT), "codes are not finite: the sampler's training has"),
         (lambda k: k.sampler.sample(0, 10_001), "n is 10001; expected an integer from 1 to 10,000"),
         (lambda k: k.sampler.generate(CONTEXT, 0), "steps is 0; expected an integer"),

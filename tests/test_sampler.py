@@ -96,6 +96,15 @@ def test_guidance_makes_digits_plainer_after_the_first_steps(sampler, test, imag
     assert differs[: UNGUIDED + 1].max() < 0.001 and differs[UNGUIDED + 1 :].min() > 0.01
 
 
+def test_temperature_lets_draws_vary(sampler, test):
+    inputs = test.sample(100)[0]
+    deviations = [
+        sampler.sample(inputs, n=4, temperature=temperature, seed=0).std(axis=1).mean()
+        for temperature in (0, 0.7, 1, 1.3)
+    ]
+    assert (np.diff(deviations) > 0).all(), deviations
+
+
 def test_draws_have_as_much_noise_as_the_codes_that_the_decoder_learned_from(
     sampler, images, monkeypatch
 ):
