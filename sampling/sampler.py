@@ -307,8 +307,7 @@ class NextImageSampler(keras.Model):
             ValueError: Another shape or length, NaN, or values out of range;
                 `n`, `guidance` or `temperature` out of range.
         """
-        settings = {"guidance": guidance, "temperature": temperature, "seed": seed}
-        chains = self.generate(images, 1, n, **settings)
+        chains = self.generate(images, 1, n, guidance=guidance, temperature=temperature, seed=seed)
         return chains[..., 0, :, :]
 
     def generate(
@@ -324,7 +323,8 @@ class NextImageSampler(keras.Model):
         """Goes on counting: draws the next image, appends it to the context, draws again.
 
         Args:
-            images, n, guidance, temperature, seed: As for `sample`; `n` chains for each.
+            images, n, guidance, temperature, seed: As for `sample`; `n` chains for each
+                sequence.
             steps: Images to draw in each chain, 1 to 100,000.
 
         Returns:
