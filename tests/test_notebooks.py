@@ -11,7 +11,7 @@ SMALL = {"epochs": 2, "steps_per_epoch": 3, "retrain_steps": 3, "steps": 4, "any
 SMALL |= {"batch_size": 32, "seeds": 1, "draws": 2, "chain_sets": 1}
 SMALL |= {"test_sequences": 60, "corrupted_sequences": 60, "test_chains": 20}
 SMALL |= {"chains": 20, "chain_length": 110, "scanned": 20}
-SMALL |= {"weights": [1, 2], "lengths": [4, 9]}
+SMALL |= {"weights": [1, 2], "lengths": [4, 9], "settings": [[1, 1], [1.25, 1.03]]}
 MODELS = {"digit_classifier", "next_image", "endless", "writer", "sampler", "writer_sampler"}
 PICTURES = {path.name for path in (ROOT / "imgs").iterdir()}
 
