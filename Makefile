@@ -11,8 +11,7 @@ define INSTALL
 	$(RUN) uv pip install --quiet --compile-bytecode -r requirements.txt $(1) || $(PIP) -r requirements.txt $(1)
 endef
 
-# Without these, glibc (Linux) gives memory back to the system after each step of TensorFlow, and
-# training is slower: see "Speed of training" in studies/README.md.
+# Training on TensorFlow is faster with them: "Speed of training" in studies/README.md says why.
 lab notebook test test-all release: export MALLOC_TOP_PAD_ = 67108864
 lab notebook test test-all release: export MALLOC_MMAP_THRESHOLD_ = 1073741824
 
@@ -32,17 +31,18 @@ test-all: .venv/installed ## run the slow tests: notebooks, browser, killing, an
 	$(RUN) pytest -n 2 --dist worksteal -m slow -rs
 	KERAS_BACKEND=jax $(RUN) pytest -n 2 -m "not slow" \
 		tests/test_sampler.py::test_learns_to_draw_the_right_digits_and_leaves_the_predictor_alone \
-		tests/test_model.py tests/test_training.py tests/test_writers.py
+		tests/test_keras_habits.py tests/test_model.py tests/test_preprocessing.py \
+		tests/test_training.py tests/test_writers.py
 
 lint: .venv/installed ## check style and format
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 
 bench: .venv/installed ## measure again what studies/results/ holds, but for strangers' pages, in three to five hours
-	$(RUN) studies.throughput
-	$(RUN) studies.growth
+	$(RUN) studies.speed
 	$(RUN) studies.pages
 	KERAS_BACKEND=jax $(RUN) studies.seeds
+	KERAS_BACKEND=jax $(RUN) studies.writers
 	KERAS_BACKEND=jax $(RUN) studies.plateau
 	$(RUN) studies.architectures
 

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 SIDE = 28  # images are SIDE x SIDE pixels
 PIXELS = SIDE * SIDE
 BOX = 20  # pixels: the longer side of a digit in MNIST's images
-SHIPPED = Path(__file__).parent / "datasets" / "mnist.npz"
-SHIPPED_SHA256 = "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"
+DATASETS = Path(__file__).parent / "datasets"
+MNIST_SHA256 = "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"
 
 Split = tuple[np.ndarray, np.ndarray]
 
@@ -35,10 +35,11 @@ def load_mnist() -> tuple[Split, Split]:
         LeCun, Bottou, Bengio and Haffner, 1998: Gradient-based learning
         applied to document recognition.
     """
-    found = hashlib.sha256(SHIPPED.read_bytes()).hexdigest()
-    if found != SHIPPED_SHA256:
-        raise ValueError(f"{SHIPPED}: SHA-256 is {found}, expected {SHIPPED_SHA256}")
-    with np.load(SHIPPED) as arrays:
+    path = DATASETS / "mnist.npz"
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != MNIST_SHA256:
+        raise ValueError(f"{path}: SHA-256 is {found}, expected {MNIST_SHA256}")
+    with np.load(path) as arrays:
         return (arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"])
 
 
@@ -56,12 +57,12 @@ def load_writers() -> tuple[np.ndarray, np.ndarray]:
 
     >>> (x_train, y_train), _ = load_mnist()
     >>> writers, _ = load_writers()
-    >>> one_hand = DigitSequences(x_train, y_train, pairing=writers)
+    >>> one_hand = DigitSequences(x_train, y_train, writers=writers)
 
     Reference:
         Yadav and Bottou, 2019: Cold case: the lost MNIST digits.
     """
-    with np.load(SHIPPED.with_name("mnist_writers.npz")) as arrays:
+    with np.load(DATASETS / "mnist_writers.npz") as arrays:
         return arrays["train"], arrays["test"]
 
 

@@ -71,7 +71,7 @@ def evaluate(model: keras.Model, test: DigitSequences, n: int = 6_000) -> dict:
     >>> evaluate(model, test)["accuracy"]
     0.9998
     """
-    inputs, targets, digits = test.sample(n)
+    (inputs, targets), (digits, _) = test.sample(n), test.draw(n)
     check_length(model, inputs.shape[1])
     predictions = check_predictions(model.predict(inputs, batch_size=1_000, verbose=0), n)
     errors, floors = _errors(predictions, targets), _errors(digit_means()[digits[:, -1]], targets)
@@ -121,7 +121,8 @@ def evaluate_chains(
     chains = follow_windows(test.windows, steps)  # (m, t + steps)
     length = test.windows.shape[1] - 1
     starts = chains[:, : length + 1]
-    inputs, _, digits = test.with_windows(starts).sample(n)
+    sequences = test.with_windows(starts)
+    (inputs, _), (digits, _) = sequences.sample(n), sequences.draw(n)
     rows = (digits[:, None] == starts).all(axis=2).argmax(axis=1)  # of the chains, (n,)
     if arguments.get("seed") is not None:  # one stream of noise for all steps
         arguments["seed"] = np.random.default_rng(arguments["seed"])

@@ -1,11 +1,15 @@
 """The predictor: an LSTM reads the images so far and answers with the next one.
 
 Two things shorten the plateau on which every input gets the same blurred
-answer: `adapt` starts the output at the mean target image, and the loss sums
-over pixels instead of averaging them.
+answer: `start_at_mean` starts the output at the mean target image, and the loss
+sums over the pixels instead of averaging them (`loss="mse", loss_weights=784.0`).
 """
 
+import importlib
+import json
+import zipfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -13,26 +17,33 @@ from numpy.typing import ArrayLike
 
 from data import PIXELS, SIDE, check_count, flatten
 
+MODELS = Path(__file__).parent / "models"
 
-@keras.saving.register_keras_serializable(package="next_image")
-def summed_squared_error(y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
-    """Squared error summed over the pixels of each image.
 
-    Averaged over 784 pixels instead, gradients are 784 times smaller, and
-    SGD and RMSprop take many times the steps to tell digits apart.
+def load(name: str) -> keras.Model:
+    """Loads one of the models that ship in `models/`.
 
     Args:
-        y_true: Targets `(n, 28, 28)` in [0, 1], or flattened.
-        y_pred: Predictions `(n, 28, 28)` in [0, 1], or flattened.
+        name: Such as `"next_image"`; the error for another name lists all.
 
     Returns:
-        `(n,)`, one sum for each image.
+        The model.
+
+    Raises:
+        ValueError: There is no such model.
+
+    Example:
+
+    >>> predictor = load("next_image")
     """
-    ops = keras.ops
-    y_pred = ops.convert_to_tensor(y_pred)
-    # Other shapes would be broadcast, and integers would make integers of predictions.
-    y_true = ops.cast(ops.reshape(y_true, ops.shape(y_pred)), y_pred.dtype)
-    return ops.sum(ops.square(y_true - y_pred), axis=tuple(range(1, len(y_pred.shape))))
+    names = sorted(path.stem for path in MODELS.glob("*.keras"))
+    if name not in names:
+        raise ValueError(f"no model {name!r:.60}; there are {', '.join(names)}")
+    path = MODELS / f"{name}.keras"
+    with zipfile.ZipFile(path) as archive:
+        module = json.loads(archive.read("config.json"))["module"]
+    importlib.import_module(module)  # or Keras would not know the model's class
+    return keras.saving.load_model(path)
 
 
 def make_optimizer(
@@ -57,7 +68,7 @@ def make_optimizer(
 
     Example:
 
-    >>> model.compile(make_optimizer("sgd", steps=2_000), loss=summed_squared_error)
+    >>> model.compile(make_optimizer("sgd", steps=2_000), loss="mse", loss_weights=784.0)
     """
     peaks = {"sgd": 0.3, "rmsprop": 1e-3, "adam": 4e-3}
     if not isinstance(name, str) or name not in peaks:
@@ -81,13 +92,11 @@ class NextImagePredictor(keras.Sequential):
     `save` and callbacks work unchanged. Under any loss that is smallest at the
     mean, its answer is the mean of all the images that could follow, hence soft.
 
-    Import this class before `keras.saving.load_model` reads one from a file.
-
     Args:
-        length: Images in the context, 1 to 100; `None` for contexts of any
-            length, and for long ones: layers of a fixed length are unrolled,
-            which takes long to compile beyond some 20 images.
-        units: Widths of the two LSTM layers, 1 to 2,048.
+        length: Images in the context; `None` for contexts of any length, and
+            for long ones: layers of a fixed length are unrolled, which takes
+            long to compile beyond some 20 images.
+        units: Widths of the two LSTM layers.
         name: Name of the model.
 
     Raises:
@@ -96,9 +105,9 @@ class NextImagePredictor(keras.Sequential):
     Example:
 
     >>> model = NextImagePredictor()
-    >>> model.adapt(train.mean_target())
-    >>> model.compile(make_optimizer("adam"), loss=summed_squared_error)
-    >>> history = model.fit(train.batches(256), steps_per_epoch=100, shuffle=False)
+    >>> start_at_mean(model, train.mean_target())
+    >>> model.compile(make_optimizer("adam"), loss="mse", loss_weights=784.0)
+    >>> history = model.fit(train.dataset(batch_size=256, steps=100), epochs=12)
     >>> model.predict_next(images).shape  # images: (4, 28, 28)
     (28, 28)
 
@@ -113,10 +122,10 @@ class NextImagePredictor(keras.Sequential):
         name: str | None = None,
     ):
         if length is not None:
-            length = check_count(length, "length", 100)
+            length = check_count(length, "length")
         if np.shape(units) != (2,):
-            raise ValueError(f"units are {units}; expected two widths")
-        first, second = (check_count(width, "a width in units", 2_048) for width in units)
+            raise ValueError(f"units are {units!r}; expected two widths, such as (128, 128)")
+        first, second = (check_count(width, "a width in units") for width in units)
         # Unrolled, four steps of a loop become one plain graph, which trains faster.
         unroll = length is not None
         super().__init__(
@@ -124,8 +133,9 @@ class NextImagePredictor(keras.Sequential):
                 keras.Input((length, PIXELS)),
                 keras.layers.LSTM(first, return_sequences=True, unroll=unroll),
                 keras.layers.LSTM(second, unroll=unroll),
-                keras.layers.Dense(PIXELS, activation="sigmoid"),
-                keras.layers.Reshape((SIDE, SIDE)),
+                # In float32 under mixed precision, too: answers keep their levels of grey.
+                keras.layers.Dense(PIXELS, activation="sigmoid", dtype="float32"),
+                keras.layers.Reshape((SIDE, SIDE), dtype="float32"),
             ],
             name=name,
         )
@@ -138,10 +148,6 @@ class NextImagePredictor(keras.Sequential):
         model = cls.__new__(cls)
         keras.Sequential.__init__(model, [*saved.inputs, *saved.layers], name=saved.name)
         return model
-
-    def adapt(self, mean_target: ArrayLike) -> None:
-        """Starts the output at the mean target image, as the function `adapt` says."""
-        adapt(self, mean_target)
 
     def predict_next(self, images: ArrayLike) -> np.ndarray:
         """Predicts the image that comes next.
@@ -167,7 +173,7 @@ class NextImagePredictor(keras.Sequential):
         return generate(self, images, steps)
 
 
-def adapt(model: keras.Model, mean_target: ArrayLike) -> None:
+def start_at_mean(model: keras.Model, mean_target: ArrayLike) -> None:
     """Starts a model's output at the mean target image, by setting the last bias to its logit.
 
     From there on, training has only the differences between digits left to
@@ -186,7 +192,7 @@ def adapt(model: keras.Model, mean_target: ArrayLike) -> None:
 
     Example:
 
-    >>> adapt(model, train.mean_target())
+    >>> start_at_mean(model, train.mean_target())
     """
     mean = flatten(mean_target)
     if mean.shape != (PIXELS,):
@@ -220,7 +226,7 @@ def generate(model: keras.Model, images: ArrayLike, steps: int) -> np.ndarray:
         images: One sequence `(t, 28, 28)` or a batch `(n, t, 28, 28)`: integers
             in [0, 255] or floats in [0, 1]; or the same flattened,
             `(t, 784)` or `(n, t, 784)`.
-        steps: Images to generate, 1 to 100,000.
+        steps: Images to generate.
 
     Returns:
         `float32 (steps, 28, 28)` in [0, 1]; for a batch `(n, steps, 28, 28)`.
@@ -235,7 +241,7 @@ def generate(model: keras.Model, images: ArrayLike, steps: int) -> np.ndarray:
     >>> generate(model, images, steps=6).shape  # images: (4, 28, 28)
     (6, 28, 28)
     """
-    steps = check_count(steps, "steps", 100_000)
+    steps = check_count(steps, "steps")
     # A model that subclasses `keras.Model` doesn't say its shape; it gets contexts as they are.
     length = getattr(model, "input_shape", (None, None))[1]
     context, single = check_context(images, length)  # (n, t, 784)

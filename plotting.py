@@ -23,7 +23,7 @@ from data import PIXELS, SIDE, check_count, check_number, flatten
 REAL, GENERATED, FOUND = "0.7", "tab:blue", "tab:orange"
 PITCH = SIDE + 4  # pixels from one image to the next
 INCHES = 0.85  # for each image
-LARGEST = 1_000  # square inches of a figure: some thousand images
+LARGEST_FIGURE = 1_000  # square inches: some thousand images
 
 PathLike = str | os.PathLike
 
@@ -163,12 +163,14 @@ def plot_page(
     *,
     path: PathLike | None = None,
 ) -> Figure:
-    """Draws a page: digits in numbered boxes, and in grey what was left out, and why.
+    """Draws a page: a box around each digit, and in grey what was left out, and why.
+
+    The box of `images[0]` says [0]: this is its place, not what was read.
 
     Args:
         page: `uint8 (h, w, 3)`, from `load_picture`.
         boxes: `int (k, 4)`, from `find_digits`.
-        left_out: Boxes and reasons, from `find_left_out`.
+        left_out: Boxes and reasons, from `find_digits`.
         path: File to save the figure to.
 
     Returns:
@@ -177,7 +179,8 @@ def plot_page(
     Example:
 
     >>> page = load_picture("page.jpg")
-    >>> plot_page(page, find_digits(page), find_left_out(page))
+    >>> images, boxes, left_out = find_digits(page)
+    >>> plot_page(page, boxes, left_out)
     """
     page = np.asarray(page)
     if page.dtype != np.uint8 or page.shape[2:] != (3,):
@@ -191,14 +194,14 @@ def plot_page(
     if left_out:  # above the page, as such boxes are small and often beside a digit
         reasons = "; ".join(sorted({reason for _, reason in left_out}))
         ax.set_title(f"grey is left out: {reasons}", color="0.5", fontsize=10)
-    marked = [(box, number, FOUND) for number, box in enumerate(boxes, start=1)]
+    marked = [(box, f"[{place}]", FOUND) for place, box in enumerate(boxes)]
     marked += [(box, "", "0.5") for box, _ in left_out]
     for (top, left, bottom, right), name, color in marked:
         corner = left - 0.5, top - 0.5  # of pixels, whose middle is a whole number
         size = right - left, bottom - top
         ax.add_patch(Rectangle(corner, *size, fill=False, color=color, linewidth=2))
         ax.annotate(
-            str(name), corner, (0, 3), textcoords="offset points", color=color, weight="bold"
+            name, corner, (0, 3), textcoords="offset points", color=color, fontsize=8, weight="bold"
         )
     return _finish(ax.figure, path)
 
@@ -242,7 +245,7 @@ def _images(images: ArrayLike) -> np.ndarray:
 
 
 def _new_axis(width: float, height: float) -> Axes:
-    if width * height > LARGEST:
+    if width * height > LARGEST_FIGURE:
         raise ValueError(f"{width:,.0f} x {height:,.0f} inches: too many images for one figure")
     figure, ax = plt.subplots(figsize=(width, height))
     plt.close(figure)  # else a notebook would show it twice: when drawn, and as the cell's value

@@ -10,11 +10,15 @@ import copy
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from data import PIXELS, SIDE, check_count, check_number, flatten
+
+if TYPE_CHECKING:
+    import keras
 
 BLOCK = 32  # sequences of a batch drawn from one seed; pixels stay in the processor's cache
 KINDS = ("blank", "noise", "wrong")
@@ -25,7 +29,7 @@ def digit_windows(length: int = 4, wrap: bool = False) -> np.ndarray:
 
     Args:
         length: Digits in the context, before the target: 1 to 9, with `wrap`
-            to 1,000.
+            any number.
         wrap: Let 0 follow 9, so that counting never ends.
 
     Returns:
@@ -40,7 +44,7 @@ def digit_windows(length: int = 4, wrap: bool = False) -> np.ndarray:
     >>> digit_windows(length=4)[0], len(digit_windows(length=4))
     (array([0, 1, 2, 3, 4]), 6)
     """
-    length = check_count(length, "length", 1_000 if wrap else 9)
+    length = check_count(length, "length", None if wrap else 9)
     first = np.arange(10 if wrap else 10 - length)
     return (first[:, None] + np.arange(length + 1)) % 10
 
@@ -50,20 +54,20 @@ def follow_windows(windows: ArrayLike, steps: int) -> np.ndarray:
 
     Args:
         windows: Digits `(m, t + 1)`, the successor of each context last.
-        steps: Digits to append to the context, 1 to 10,000.
+        steps: Digits to append to the context.
 
     Returns:
         `int (k, t + steps)`, for the contexts that can be followed so far.
 
     Raises:
-        ValueError: No context can, one has two successors, or `steps` is out of range.
+        ValueError: No context can, one has two successors, or `steps` is below 1.
 
     Example:
 
     >>> follow_windows(digit_windows(length=4), steps=6)
     array([[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]])
     """
-    check_count(steps, "steps", 10_000)
+    check_count(steps, "steps")
     rows = {tuple(row) for row in _table(windows).tolist()}
     successors = {row[:-1]: row[-1] for row in rows}
     if len(successors) < len(rows):
@@ -132,18 +136,18 @@ class DigitSequences:
 
     A draw depends on `seed`, its number and its size only: `sample(n)` always
     gives the same answer (`sample(10)` is not the start of `sample(20)`), and
-    every `batches` stream starts at the same first batch.
+    batch 1,000 is the same whenever it is asked for.
 
     Args:
         images: `uint8 (n, 28, 28)`; held as they are, not copied.
         labels: The digit of each image, integers `(n,)` in 0 to 9.
         windows: Integers `(m, t + 1)`, one window a row, the target's digit
             last. Any table will do: what to learn is data, not code.
-        pairing: By default, each place takes any image of its digit. Integers,
-            one for each image, put images with the same one together, such as
-            the writers of `load_writers`: for each window a writer is drawn
-            who has written all its digits, and then as many images of each
-            digit as the window has, no image twice.
+        writers: Who wrote each image, integers `(n,)`, as of `load_writers`. By
+            default, each place takes any image of its digit. With writers, one
+            person writes each sequence: a writer is drawn who has written all
+            digits of the window, and then as many images of each digit as
+            the window has, no image twice.
         corruption: Replace one context image in some sequences, to train a
             predictor that tolerates it, or to test whether it does. `digits`
             still say what would have been there.
@@ -160,9 +164,11 @@ class DigitSequences:
 
     >>> (x_train, y_train), _ = load_mnist()
     >>> train = DigitSequences(x_train, y_train, seed=0)
-    >>> inputs, targets, digits = train.sample(600)
-    >>> inputs.shape, targets.shape, digits.shape
-    ((600, 4, 784), (600, 28, 28), (600, 5))
+    >>> inputs, targets = train.sample(600)
+    >>> inputs.shape, targets.shape
+    ((600, 4, 784), (600, 28, 28))
+    >>> digits, indices = train.draw(600)  # of the same sequences
+    >>> model.fit(train.dataset(batch_size=256, steps=100), epochs=12)
     """
 
     def __init__(
@@ -171,7 +177,7 @@ class DigitSequences:
         labels: np.ndarray,
         windows: ArrayLike = digit_windows(),  # noqa: B008  # never written to
         *,
-        pairing: ArrayLike | None = None,
+        writers: ArrayLike | None = None,
         corruption: Corruption | None = None,
         augmentation: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
         seed: int | None = None,
@@ -196,7 +202,7 @@ class DigitSequences:
         if augmentation is not None and not callable(augmentation):
             raise ValueError(f"augmentation is {augmentation!r}; expected a function")
         self.images = images
-        self.labels = labels.copy()  # changed later, they would not fit what is made from them here
+        self.labels = labels = labels.astype(int)  # a copy, which nobody changes later
         self.corruption = corruption
         self.augmentation = augmentation
         if seed is not None:
@@ -206,18 +212,18 @@ class DigitSequences:
         self._by_digit = np.argsort(labels, kind="stable")
         self._counts = np.bincount(labels, minlength=10)
         self._starts = np.cumsum(self._counts) - self._counts
-        self.pairing = self._by_writer = None
-        if pairing is not None:
-            self.pairing = pairing = np.array(pairing)
-            if pairing.dtype.kind not in "iu" or pairing.shape != labels.shape:
+        self.writers = self._by_writer = None
+        if writers is not None:
+            self.writers = writers = np.array(writers)
+            if writers.dtype.kind not in "iu" or writers.shape != labels.shape:
                 raise ValueError(
-                    f"pairing is {pairing.dtype} {pairing.shape}; "
+                    f"writers are {writers.dtype} {writers.shape}; "
                     f"expected integers ({len(images)},)"
                 )
             # The same for each writer and digit: writer w owns counts[w, d] images of digit d.
-            writers, writer = np.unique(pairing, return_inverse=True)
-            by_writer = np.lexsort((labels, writer))
-            counts = np.bincount(10 * writer + labels, minlength=10 * len(writers))
+            people, who = np.unique(writers, return_inverse=True)
+            by_writer = np.lexsort((labels, who))
+            counts = np.bincount(10 * who + labels, minlength=10 * len(people))
             starts = (np.cumsum(counts) - counts).reshape(-1, 10)
             self._by_writer = by_writer, counts.reshape(-1, 10), starts
         self.windows = self._checked_windows(windows)
@@ -254,7 +260,7 @@ class DigitSequences:
             windows: Integers `(m, t + 1)`, as for a new `DigitSequences`.
 
         Returns:
-            Sequences with the same images, pairing, corruption, augmentation and seed.
+            Sequences with the same images, writers, corruption, augmentation and seed.
 
         Raises:
             ValueError: As for a new `DigitSequences`.
@@ -267,25 +273,73 @@ class DigitSequences:
         other.windows = other._checked_windows(windows)
         return other
 
-    def sample(self, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def sample(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         """Draws `n` sequences as arrays, balanced over the windows.
+
+        Their digits are those of `draw(n)`.
 
         Args:
             n: Number of sequences; each window gets its share, give or take one.
 
         Returns:
-            inputs `float32 (n, t, 784)` in [0, 1], targets `float32 (n, 28, 28)`
-            in [0, 1] and digits `int (n, t + 1)`.
+            inputs `float32 (n, t, 784)` and targets `float32 (n, 28, 28)`, both
+            in [0, 1].
 
         Raises:
             ValueError: `n` is not an integer of at least 1.
+
+        Example:
+
+        >>> model.evaluate(*test.sample(600))
         """
         return self._pixels(n, number=0)
+
+    def dataset(
+        self, batch_size: int, steps: int, *, start: int = 0, shard: tuple[int, int] = (0, 1)
+    ) -> "keras.utils.PyDataset":
+        """Freshly drawn batches for `model.fit`, other ones in each epoch.
+
+        Item k is batch k of `batches`. An epoch takes the first `steps` of them,
+        the next epoch those that follow. For validation, `sample` gives the same
+        sequences after each epoch.
+
+        Args:
+            batch_size, start, shard: As for `batches`.
+            steps: Batches in an epoch.
+
+        Returns:
+            A `keras.utils.PyDataset` of `steps` batches.
+
+        Raises:
+            ValueError: `steps` is not an integer of at least 1; or as for `batches`.
+
+        Example:
+
+        >>> model.fit(train.dataset(batch_size=256, steps=100), epochs=12)
+        """
+        import keras  # only here: all the rest does without
+
+        steps, get = check_count(steps, "steps"), self._batch_getter(batch_size, start, shard)
+
+        class Dataset(keras.utils.PyDataset):
+            ends = 0
+
+            def __len__(self) -> int:
+                return steps
+
+            def __getitem__(self, item: int) -> tuple[np.ndarray, np.ndarray]:
+                # Keras ends an epoch once before the first one, when it has looked at shapes.
+                return get(max(self.ends - 1, 0) * steps + item)
+
+            def on_epoch_end(self) -> None:
+                self.ends += 1
+
+        return Dataset()
 
     def batches(
         self, batch_size: int, *, start: int = 0, shard: tuple[int, int] = (0, 1)
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """An endless stream of freshly drawn batches, for `model.fit`.
+        """An endless stream of freshly drawn batches, as plain arrays.
 
         Args:
             batch_size: Sequences in a batch.
@@ -303,6 +357,13 @@ class DigitSequences:
                 several shards, no multiple of 32 sequences each; `start` is
                 negative; or there is no such shard.
         """
+        get = self._batch_getter(batch_size, start, shard)  # refuses wrong arguments now
+        return (get(batch) for batch in itertools.count())
+
+    def _batch_getter(
+        self, batch_size: int, start: int, shard: tuple[int, int]
+    ) -> Callable[[int], tuple[np.ndarray, np.ndarray]]:
+        """The function that makes batch k, counted from `start`."""
         batch_size = check_count(batch_size, "batch_size")
         index, count = shard if np.shape(shard) == (2,) else (0, 0)
         count = check_count(count, "the number of shards")
@@ -313,17 +374,15 @@ class DigitSequences:
         start = check_count(start, "start", least=0)
         blocks, size = -(-batch_size // BLOCK), batch_size // count
 
-        def stream() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-            for batch in itertools.count(start):
-                first = 1 + batch * blocks + index * blocks // count  # `sample` has number 0
-                parts = [
-                    self._pixels(min(BLOCK, size - row), first + row // BLOCK)[:2]
-                    for row in range(0, size, BLOCK)
-                ]
-                yield tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+        def get(batch: int) -> tuple[np.ndarray, np.ndarray]:
+            first = 1 + (start + batch) * blocks + index * blocks // count  # `sample` has number 0
+            parts = [
+                self._pixels(min(BLOCK, size - row), first + row // BLOCK)
+                for row in range(0, size, BLOCK)
+            ]
+            return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
-        # A generator of its own, so that wrong arguments are refused now, not at its first batch.
-        return stream()
+        return get
 
     def draw(self, n: int, number: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Draws sequences as indices into `images`, without touching a pixel.
@@ -352,11 +411,14 @@ class DigitSequences:
         able, able_counts = self._able
         writers = able[rows, rng.integers(able_counts[rows])][:, None]  # (n, 1)
         counts, starts = counts[writers, digits], starts[writers, digits]
-        places = starts + rng.integers(counts)
-        # No image twice: a place that has the same one as a place before it takes another.
-        while (again := np.triu(places[:, :, None] == places[:, None], 1).any(axis=1)).any():
-            places[again] = starts[again] + rng.integers(counts[again])
-        return digits, by_writer[places]
+        # No image twice: of a digit that comes again, one of the images that are left.
+        before = np.tril(digits[:, :, None] == digits[:, None], -1)  # (n, t + 1, t + 1)
+        places = rng.integers(counts - before.sum(axis=2))
+        for column in np.flatnonzero(before.any(axis=(0, 2))):
+            taken = np.where(before[:, column], places, counts.max())
+            for each in np.sort(taken, axis=1).T:  # counts past those that are taken
+                places[:, column] += places[:, column] >= each
+        return digits, by_writer[starts + places]
 
     def mean_target(self) -> np.ndarray:
         """The mean target image, where every predictor should start.
@@ -369,8 +431,8 @@ class DigitSequences:
         means = [self.images[self.labels == digit].mean(axis=0) for digit in digits]
         return (np.average(means, axis=0, weights=counts) / 255).astype(np.float32)
 
-    def _pixels(self, n: int, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The inputs and targets of a draw, and its digits."""
+    def _pixels(self, n: int, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """The inputs and targets of a draw."""
         digits, indices = self.draw(n, number)
         inputs = flatten(self.images[indices[:, :-1]])
         targets = flatten(self.images[indices[:, -1]]).reshape(n, SIDE, SIDE)
@@ -386,7 +448,7 @@ class DigitSequences:
                     "expected as many"
                 )
             inputs = changed
-        return inputs, targets, digits
+        return inputs, targets
 
     def _corrupt(self, inputs: np.ndarray, digits: np.ndarray, rng: np.random.Generator) -> None:
         rows = np.flatnonzero(rng.random(len(inputs)) < self.corruption.rate)

@@ -5,24 +5,22 @@ after the last whole epoch. The data need no backup: batch 1,000 of a stream is
 the same whenever it is asked for.
 """
 
-import functools
 import os
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from data import PIXELS, SIDE, check_count
+from data import PIXELS, check_count
 from model import (
     NextImagePredictor,
-    adapt,
     check_length,
     check_predictions,
     make_optimizer,
-    summed_squared_error,
+    start_at_mean,
 )
 from preprocessing import DigitSequences
 
@@ -45,22 +43,22 @@ def train_predictor(
         batch_size: Sequences in a batch.
         seed: Of the weights; the sequences have their own.
         build: Makes the network, given the number of images in a context. Any
-            Keras model will do that ends as `adapt` asks, with `(n, 28, 28)`.
+            Keras model will do that ends as `start_at_mean` asks, with `(n, 28, 28)`.
 
     Returns:
         The predictor.
 
     Raises:
         ValueError: `steps` is not an integer of at least 1; `build` makes no
-            network, or one for another length or shape; or as for `make_optimizer`, `adapt` or
-            `DigitSequences.batches`.
+            network, or one for another length or shape; or as for `make_optimizer`,
+            `start_at_mean` or `DigitSequences.dataset`.
 
     Example:
 
     >>> model = train_predictor(train, steps=1_200)
     """
     steps = check_count(steps, "steps")
-    stream = _stream(sequences, batch_size)
+    data = sequences.dataset(batch_size, steps)
     keras.utils.set_random_seed(check_count(seed, "seed", least=0))
     length = sequences.windows.shape[1] - 1
     model = build(length)
@@ -70,13 +68,14 @@ def train_predictor(
     # A subclass of `keras.Model` has no weights until it is called.
     prediction = model(np.zeros((1, length, PIXELS), "float32"))
     check_predictions(keras.ops.convert_to_numpy(prediction), 1)
-    adapt(model, sequences.mean_target())
+    start_at_mean(model, sequences.mean_target())
     model.compile(
         make_optimizer(optimizer, steps) if isinstance(optimizer, str) else optimizer,
-        loss=summed_squared_error,
+        loss="mse",
+        loss_weights=float(PIXELS),  # summed over pixels
         jit_compile=keras.backend.backend() != "torch",  # not tried there
     )
-    model.fit(stream, steps_per_epoch=steps, shuffle=False, verbose=0)
+    model.fit(data, shuffle=False, verbose=0)  # the batches are random already
     return model
 
 
@@ -116,7 +115,7 @@ def resumable_fit(
         callbacks: More callbacks, which run after the model is saved. What they
             remember is not kept: a run that `EarlyStopping` ended goes on.
         **kwargs: As for `keras.Model.fit`, such as
-            `validation_data=validation.sample(1_000)[:2]`.
+            `validation_data=validation.sample(1_000)`.
 
     Returns:
         The history of the epochs that this call has trained.
@@ -152,14 +151,13 @@ def resumable_fit(
             f"{folder} has epochs of {sizes[0]} batches of {sizes[1]} sequences, "
             f"not {steps_per_epoch} of {batch_size}; take another folder"
         )
-    stream = _stream(sequences, batch_size, done * steps_per_epoch, shard)
+    data = sequences.dataset(batch_size, steps_per_epoch, start=done * steps_per_epoch, shard=shard)
     Path(folder).mkdir(parents=True, exist_ok=True)
     return model.fit(
-        stream,
-        steps_per_epoch=steps_per_epoch,
+        data,
         epochs=epochs,
         initial_epoch=done,
-        shuffle=False,  # the stream is random already
+        shuffle=False,
         callbacks=[_Checkpoint(Path(folder), done, batch_size, sequences.seed), *(callbacks or [])],
         **kwargs,
     )
@@ -253,26 +251,3 @@ class _Checkpoint(keras.callbacks.Callback):
             # In one file with the model it belongs to.
             archive.comment = f"{epoch + 1} {self.params['steps']} {self.batch_size}".encode()
         os.replace(self.unfinished, self.path)
-
-
-def _stream(
-    sequences: DigitSequences, batch_size: int, start: int = 0, shard: tuple[int, int] = (0, 1)
-) -> Iterable:
-    """The batches to train on; for TensorFlow as its own kind of data set.
-
-    In front of a generator, Keras puts a queue that TensorFlow lengthens each
-    time it runs empty, to dozens of batches in a long epoch. And
-    `MirroredStrategy` divides only batches that say their size among devices.
-    """
-    batches = functools.partial(sequences.batches, batch_size, start=start, shard=shard)
-    stream = batches()  # raises where the arguments are wrong
-    if keras.backend.backend() != "tensorflow":
-        return stream
-    import tensorflow as tf  # only here: the other backends do without
-
-    size, length = batch_size // shard[1], sequences.windows.shape[1] - 1
-    shapes = (size, length, PIXELS), (size, SIDE, SIDE)
-    data = tf.data.Dataset.from_generator(
-        batches, output_signature=tuple(map(tf.TensorSpec, shapes))
-    )
-    return data.prefetch(1)

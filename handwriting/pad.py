@@ -17,8 +17,20 @@ from handwriting.page import in_mnist_form
 
 PAINTED = 8 * SIDE  # pixels: a box, when it is painted
 FILLED = 0.8  # of the box: what the longer side of a drawing is scaled to; the pen stays as it is
-THINNEST = 0.07  # of the box: strokes of a thinner pen would vanish in MNIST's form
+THINNEST_PEN = 0.07  # of the box: strokes of a thinner pen would vanish in MNIST's form
 LEAST, MOST = [-1, -1, 0.001], [2, 2, 1]  # x, y and width of a point
+MOST_BOXES = 100  # at first: nobody fills more
+
+
+class Strokes(traitlets.TraitType):
+    """Refuses wrong values before they are set; `traitlets.validate` does so only later, if they
+    come from the browser."""
+
+    def validate(self, pad: "DrawingPad", boxes: Sequence) -> list:
+        listed = isinstance(boxes, list | tuple) and boxes
+        if not listed or not all(isinstance(box, list | tuple) for box in boxes):
+            raise ValueError(f"strokes are {boxes!r:.60}; expected a list of strokes for each box")
+        return [[_checked(stroke) for stroke in box] for box in boxes]
 
 
 class DrawingPad(anywidget.AnyWidget):
@@ -30,13 +42,15 @@ class DrawingPad(anywidget.AnyWidget):
     stroke back. The size of a drawing does not matter.
 
     Args:
-        count: Number of boxes at first, 4 if nothing is drawn; a button adds more.
+        count: Number of boxes at first, 1 to 100; 4 if nothing is drawn. A button
+            adds more.
         strokes: What is drawn in each box at first: a list of strokes, each a
             list of points `[x, y, width]`, in parts of the box's side, from
             its top left corner.
 
     Raises:
-        ValueError: `count` or `strokes` are not such, nor `strokes` set later.
+        ValueError: `count` or `strokes` are not such, nor `strokes` set later. Those
+            set before stay. What is wrong with strokes from the browser is shown.
 
     Example:
 
@@ -48,17 +62,15 @@ class DrawingPad(anywidget.AnyWidget):
     """
 
     _esm = Path(__file__).with_name("pad.js")
-    strokes = traitlets.Any([]).tag(sync=True)
-    strokes.allow_none = False  # or it would not be validated
+    strokes = Strokes().tag(sync=True)
     answers = traitlets.List().tag(sync=True)
     status = traitlets.Unicode().tag(sync=True)  # a line under the boxes
 
     def __init__(self, count: int | None = None, strokes: Sequence | None = None):
         if count is not None:
-            check_count(count, "count")
-        super().__init__()
+            check_count(count, "count", MOST_BOXES)
         self._function = lambda images: {}  # until `answer` is called
-        self.strokes = [[]] * (count or 4) if strokes is None else strokes
+        super().__init__(strokes=[[]] * (count or 4) if strokes is None else strokes)
         if count not in (None, self.count):
             raise ValueError(f"strokes are those of {self.count} boxes; expected {count}")
 
@@ -100,13 +112,14 @@ class DrawingPad(anywidget.AnyWidget):
             raise ValueError(f"the function answered {answers!r:.40}; expected images by title")
         return answers
 
-    @traitlets.validate("strokes")
-    def _check(self, proposal: dict) -> list:
-        boxes = proposal["value"]
-        listed = isinstance(boxes, list | tuple) and boxes
-        if not listed or not all(isinstance(box, list | tuple) for box in boxes):
-            raise ValueError(f"strokes are {boxes!r:.60}; expected a list of strokes for each box")
-        return [[_checked(stroke) for stroke in box] for box in boxes]
+    def set_state(self, sync_data: dict) -> None:
+        """Takes what the browser sends; it is called by ipywidgets."""
+        try:
+            super().set_state(sync_data)
+        except Exception as error:
+            self.status = f"{type(error).__name__}: {error}"
+            self.send_state("strokes")  # or the browser would go on with those it sent
+            raise
 
     @traitlets.observe("strokes")
     def _show(self, change: object = None) -> None:
@@ -126,7 +139,10 @@ class DrawingPad(anywidget.AnyWidget):
 
 
 def _checked(stroke: ArrayLike) -> list:
-    points = np.asarray(stroke, float)
+    try:
+        points = np.asarray(stroke, float)
+    except (TypeError, ValueError, OverflowError):
+        points = np.empty(0)
     # Not `any(points < LEAST)`: NaN is not less.
     in_range = points.shape[1:] == (3,) and np.all((points >= LEAST) & (points <= MOST))
     if not in_range or not len(points):
@@ -145,7 +161,7 @@ def _painted(box: list) -> np.ndarray:
         at = PAINTED * (0.5 + scale * (np.array(stroke)[:, :2] - (low + high) / 2))
         at = at.round(3).tolist()  # n pairs x, y, whatever the scale was
         for last, (x, y), (*_, width) in zip([at[0], *at], at, stroke, strict=False):
-            radius = PAINTED * max(width, THINNEST) / 2  # of round caps and joints
+            radius = PAINTED * max(width, THINNEST_PEN) / 2  # of round caps and joints
             draw.line([*last, x, y], fill=255, width=max(1, round(2 * radius)))
             draw.circle((x, y), radius, fill=255)
     return np.asarray(picture)

@@ -25,14 +25,13 @@ Picture = str | os.PathLike | bytes | BinaryIO | Image.Image | ArrayLike
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "HEIF")  # of files that are opened
 MOST_PIXELS = 50_000_000  # in a picture: more is a mistake, or made to fill the memory
 MOST_DIGITS = 1_000  # on a page: more is print, or noise
-LONGEST = 1_000  # pixels: the longer side of a page that is searched; larger ones are reduced
+LONGEST_SIDE = 1_000  # pixels, of a page that is searched: larger ones are reduced
 RULE = 10  # pixels of a page that is searched: printed lines are thinner
 FAINTEST = 0.05  # of the paper's brightness: what differs less is no ink
 LOWEST = 0.3  # times the common size: a small 0
 THICKEST = 2.5  # times the common width of strokes: no eraser beside the digits
 LONGEST_STROKE = 3.6  # times the common size, of one digit; longer ones are several
-FARTHEST = 48  # `distance_to_digits`: of 1,570 digits by strangers, 95 % are nearer
-THINNEST = 1.6  # pixels, in MNIST's form: strokes of a thin pencil would vanish
+THINNEST_STROKE = 1.6  # pixels, in MNIST's form: those of a thin pencil would vanish
 TRY = "try more light, a darker pen, or a picture of the digits only, with paper around them"
 
 
@@ -73,7 +72,7 @@ def load_picture(picture: Picture) -> np.ndarray:
     _check_size(picture.height, picture.width)
     try:
         picture = ImageOps.exif_transpose(picture)
-    except OSError as error:  # Pillow has opened a file, and reads it only now
+    except Exception as error:  # Pillow has opened a file, and reads it only now
         raise ValueError(f"not a picture that can be read: {error}") from error
     if picture.mode[0] in "IF":  # 16 bits and more, which Pillow would cut off
         values = np.asarray(picture, float)
@@ -123,7 +122,7 @@ def normalise(picture: Picture) -> np.ndarray:
     Raises:
         ValueError: Not a picture, too large, or without ink.
     """
-    page = _reduced(load_picture(picture), LONGEST)
+    page = _reduced(load_picture(picture), LONGEST_SIDE)
     level, window = _level(page, widest=0.7)
     within, ink = (_filled(level, window, cut) - level for cut in (False, True))
     if 2 * within[_is_ink(within)].sum() > ink[_is_ink(ink)].sum():
@@ -134,49 +133,62 @@ def normalise(picture: Picture) -> np.ndarray:
     return in_mnist_form(np.where(own, ink, 0))
 
 
-def find_digits(picture: Picture) -> np.ndarray:
-    """Finds the digits of a page, in reading order.
+def find_digits(picture: Picture) -> tuple[np.ndarray, np.ndarray, list[tuple[np.ndarray, str]]]:
+    """Finds all digits of a photo, scan or screenshot, line by line.
+
+    The digits may be of any colour, dark on light or light on dark, on paper
+    with lines, squares or shadows on it; but digits may be lost that touch a dark
+    line which ends before the edge of the picture. Every sign at least a third as high
+    as the digits is taken for one: a letter, or a plus. (`plot_page` shows the place
+    of each: `images[[0, 2]]` leaves out the second.) Digits that touch are parted
+    where one stroke joins them. Dots of a dithered page are read as strokes.
 
     Args:
         picture: A page, as for `load_picture`.
 
     Returns:
-        A box for each digit, `int (k, 4)`: its first row and column, and those
-        after its last, in pixels of `load_picture(picture)`.
+        The images in reading order, `uint8 (k, 28, 28)` in MNIST's form: a
+        context for `predict_next`. A box for each, `int (k, 4)`: its first row
+        and column, and those after its last, in pixels of
+        `load_picture(picture)`. And a list of what was left out, without
+        specks: the box of each, and the reason.
+
+    Raises:
+        ValueError: As for `load_picture`; or more than 1,000 digits, or noise.
 
     Example:
 
     >>> page = load_picture("page.jpg")
-    >>> plot_page(page, find_digits(page), find_left_out(page))
+    >>> images, boxes, left_out = find_digits(page)
+    >>> plot_page(page, boxes, left_out)
     """
-    return np.reshape([box for box, _ in _search(picture)[0]], (-1, 4)).astype(int)
-
-
-def find_left_out(picture: Picture) -> list[tuple[np.ndarray, str]]:
-    """Finds what is no digit, without specks: boxes as of `find_digits`, each with the reason."""
-    return _search(picture)[1]
+    page = load_picture(picture)
+    searched = _reduced(page, LONGEST_SIDE)
+    if 4 * max(page.shape[:2]) < LONGEST_SIDE:  # as small as a row of MNIST's images
+        size = [4 * side for side in page.shape[1::-1]]
+        searched = np.asarray(Image.fromarray(page).resize(size, Image.Resampling.BICUBIC))
+    digits, left_out = _digits(searched)
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"{len(digits)} digits found; at most {MOST_DIGITS:,} are read")
+    scale = np.tile(np.divide(page.shape[:2], searched.shape[:2]), 2)
+    images = np.array([in_mnist_form(ink) for _, ink in digits], np.uint8)
+    boxes = np.round([box * scale for box, _ in digits]).astype(int)
+    left_out = [(np.round(box * scale).astype(int), reason) for box, reason in left_out]
+    return images.reshape(-1, SIDE, SIDE), boxes.reshape(-1, 4), left_out
 
 
 def read_page(picture: Picture, count: int | None = None) -> np.ndarray:
-    """Reads all digits of a photo, scan or screenshot, line by line.
-
-    The digits may be of any colour, dark on light or light on dark, on paper
-    with lines, squares or shadows on it; but digits may be lost that touch a dark
-    line which ends before the edge of the picture. Every sign at least a third as high
-    as the digits is taken for one: a letter, or a plus. Digits that touch are parted
-    where one stroke joins them. Dots of a dithered page are read as strokes.
+    """Reads all digits of a page: the images of `find_digits`, or an error if there are none.
 
     Args:
         picture: A page, as for `load_picture`.
-        count: How many digits there are; by default any number. If more signs are
-            found, those that do not look like digits to the classifier are left
-            out, if `count` remain.
+        count: How many digits there are; by default any number.
 
     Returns:
         `uint8 (k, 28, 28)` in reading order: a context for `predict_next`.
 
     Raises:
-        ValueError: As for `load_picture`; or no ink, or no `count` digits remain.
+        ValueError: As for `find_digits`; or there are no digits, or not `count`.
 
     Example:
 
@@ -184,39 +196,19 @@ def read_page(picture: Picture, count: int | None = None) -> np.ndarray:
     (6, 28, 28)
     """
     if count is not None:
-        check_count(count, "count", MOST_DIGITS)
-    digits, _ = _search(picture)
-    if len(digits) > MOST_DIGITS:
-        raise ValueError(f"{len(digits)} digits found; at most {MOST_DIGITS:,} are read")
-    images = np.reshape([in_mnist_form(ink) for _, ink in digits], (-1, SIDE, SIDE))
-    if count is not None and len(digits) > count:
-        from classifier import distance_to_digits  # only here: the rest does without Keras
-
-        near = distance_to_digits(images) < FARTHEST
-        if near.sum() == count:
-            return images[near]
-    if not digits or count not in (None, len(digits)):
-        found = f"{len(digits) or 'no'} digits found"
-        expected = "" if count is None else f" where {count} digits were expected"
-        boxes = ", ".join(str(box.tolist()) for box, _ in digits[:20])
-        hint = f"the first are at {boxes} (top, left, bottom, right)" if digits else TRY
+        check_count(count, "count")
+    images, boxes, _ = find_digits(picture)
+    found = len(images)
+    if not found or count not in (None, found):
+        expected = "" if count is None else f" where {count} were expected"
+        hint = (
+            f"the first are at {boxes[:20].tolist()} (top, left, bottom, right)" if found else TRY
+        )
         raise ValueError(
-            f"{found}{expected}; {hint}; for a picture of one digit, use `normalise`; to see the "
-            "page: plot_page(load_picture(page), find_digits(page), find_left_out(page))"
+            f"{found or 'no'} digits found{expected}; {hint}; for a picture of one digit, use "
+            "`normalise`; to see the page: plot_page(load_picture(page), *find_digits(page)[1:])"
         )
     return images
-
-
-def _search(picture: Picture) -> tuple[list[tuple], list[tuple]]:
-    """What `_digits` finds, with boxes in pixels of the whole picture."""
-    page = load_picture(picture)
-    searched = _reduced(page, LONGEST)
-    if 4 * max(page.shape[:2]) < LONGEST:  # as small as a row of MNIST's images
-        size = [4 * side for side in page.shape[1::-1]]
-        searched = np.asarray(Image.fromarray(page).resize(size, Image.Resampling.BICUBIC))
-    scale = np.tile(np.divide(page.shape[:2], searched.shape[:2]), 2)
-    found = _digits(searched)
-    return tuple([(np.round(box * scale).astype(int), it) for box, it in each] for each in found)
 
 
 def _reduced(page: np.ndarray, longest: int) -> np.ndarray:
@@ -450,13 +442,13 @@ def in_mnist_form(ink: ArrayLike) -> np.ndarray:
         raise ValueError(f"ink has shape {ink.shape}; expected (h, w) of finite numbers")
     if not np.any(ink > 0):
         raise ValueError(f"no ink found: nothing stands out from the paper; {TRY}")
-    ink = _reduced(ink, LONGEST)
+    ink = _reduced(ink, LONGEST_SIDE)
     own = ink > 0.3 * np.percentile(ink[ink > 0], 90)
     (box,) = ndimage.find_objects(own.astype(int))
     ink, own = ink[box].clip(0), own[box]
     ink = (ink / np.percentile(ink[own], 75)).clip(0, 1)
-    # The middle of each stroke, drawn with a pen of at least `THINNEST`: broken strokes close, too.
-    radius = THINNEST / 2 * max(own.shape) / BOX
+    # The middle of each stroke is drawn again, so wide at least: broken strokes close, too.
+    radius = THINNEST_STROKE / 2 * max(own.shape) / BOX
     grown = 1 + int(np.ceil(radius))
     away = ndimage.distance_transform_edt(~skeletonize(np.pad(own, grown)))
     ink = np.maximum(np.pad(ink, grown), (radius + 0.5 - away).clip(0, 1))

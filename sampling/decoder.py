@@ -10,16 +10,16 @@ import keras
 import numpy as np
 
 from data import BOX, PIXELS, SIDE, check_count
-from sampling.scans import LARGEST, SIZES, scaling, shrink
+from sampling.scans import LARGEST_SCAN, SIZES, scaling, shrink
 
 RADIUS = 7  # the network sees so many pixels in each direction
 WINDOW = 2 * RADIUS + 1
-WIDTH = LARGEST + 2 * RADIUS  # of a scan with a margin, from which windows are cut
+WIDTH = LARGEST_SCAN + 2 * RADIUS  # of a scan with a margin, from which windows are cut
 UNITS = 128, 64  # widths of the network's hidden layers: of the first two, and of the third
 CHOSEN = 400  # pixels of a scan that the network learns from at a time
 # Images that are sorted by size together, and drawn at once. Of 100 or more, two cores share each
 # small step, and take longer for it.
-BLOCK, BATCH = 4_000, 50
+SORTED_TOGETHER, DRAWN_TOGETHER = 4_000, 50
 # What is less probable is not drawn (Holtzman et al., 2020: truncation). With lone specks, 16 % of
 # decoded scans were in more than one piece; of real ones, 9 % are.
 RAREST = 0.001
@@ -27,7 +27,7 @@ CODE_NOISE = 0.1  # in the codes that it learns from: drawn codes are never quit
 PLACES = SIDE - BOX + 1  # where a box may begin
 
 # How much each pixel of a scan adds to each pixel of the box, for each size.
-SCALING = np.zeros((LARGEST + 1, BOX, LARGEST), np.float32)
+SCALING = np.zeros((LARGEST_SCAN + 1, BOX, LARGEST_SCAN), np.float32)
 for _size in SIZES:
     SCALING[_size, :, :_size] = scaling(_size)
 
@@ -74,7 +74,7 @@ class PixelDecoder(keras.Model):
         self.second = layers.Dense(units, "silu")
         self.third = layers.Dense(last, "silu")
         self.logit = layers.Dense(1)
-        inputs = codes, codes, units, LARGEST + 1, codes, WINDOW**2, units, units, last
+        inputs = codes, codes, units, LARGEST_SCAN + 1, codes, WINDOW**2, units, units, last
         for layer, size in zip(self.layers, inputs, strict=True):
             layer.build((None, size))
         self.random = keras.random.SeedGenerator()
@@ -111,9 +111,9 @@ class PixelDecoder(keras.Model):
             for number, logits in zip(numbers, self._place_logits(codes), strict=True)
         )
         # When a pixel's turn comes, the first half of its window, in raster order, is drawn.
-        inside = _inside(sizes, LARGEST)
+        inside = _inside(sizes, LARGEST_SCAN)
         drawn = _canvas(ops.cast(scans, "float32"), inside)
-        soft = _canvas(self._enlarged(codes, sizes, corners, LARGEST), inside)
+        soft = _canvas(self._enlarged(codes, sizes, corners, LARGEST_SCAN), inside)
         n, half = ops.shape(codes)[0], WINDOW**2 // 2
         chosen = keras.random.uniform((n, CHOSEN, 2), seed=self.random)
         rows, columns = ops.unstack(
@@ -136,8 +136,6 @@ class PixelDecoder(keras.Model):
         return losses + pixels * ops.square(ops.cast(sizes, "float32"))
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        if sample_weight is not None:
-            raise ValueError("got sample weights; all scans weigh alike")
         noise = keras.random.normal(keras.ops.shape(x), seed=self.random)
         return keras.ops.mean(self.negative_log_likelihood(x + CODE_NOISE * noise, *y))
 
@@ -172,8 +170,8 @@ class PixelDecoder(keras.Model):
         centre of mass of what was drawn asks for it.
         """
         images = np.empty((len(codes), SIDE, SIDE), np.float32)
-        for start in range(0, len(codes), BLOCK):  # noise takes 25 KB an image
-            block = np.asarray(codes[start : start + BLOCK])
+        for start in range(0, len(codes), SORTED_TOGETHER):  # noise takes 25 KB an image
+            block = np.asarray(codes[start : start + SORTED_TOGETHER])
             numbers = []
             for logits in self._place_logits(block):
                 chances = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
@@ -181,10 +179,11 @@ class PixelDecoder(keras.Model):
                 number = (below < rng.random((len(block), 1), np.float32)).sum(axis=-1)
                 numbers.append(number.astype("int32"))
             sizes, corners = numbers[0] + SIZES.start, np.stack(numbers[1:], axis=-1)
-            noise = rng.random((len(block), LARGEST, LARGEST), np.float32)
+            noise = rng.random((len(block), LARGEST_SCAN, LARGEST_SCAN), np.float32)
             noise = RAREST + (1 - 2 * RAREST) * noise
             order = np.argsort(sizes, kind="stable")  # to have those of a size together
-            for rows in (order[k : k + BATCH] for k in range(0, len(order), BATCH)):
+            for first in range(0, len(order), DRAWN_TOGETHER):
+                rows = order[first : first + DRAWN_TOGETHER]
                 side = -(-sizes[rows].max() // 16) * 16  # each is compiled anew
                 given = block[rows], sizes[rows], corners[rows], noise[rows, :side, :side]
                 images[start + rows] = shrink(self.predict_on_batch(list(given)), sizes[rows])
@@ -210,7 +209,7 @@ class PixelDecoder(keras.Model):
         return ops.matmul(ops.matmul(rows, images), ops.swapaxes(columns, 1, 2))
 
     def _condition(self, codes, sizes):
-        return self.from_code(codes) + self.from_size(keras.ops.one_hot(sizes, LARGEST + 1))
+        return self.from_code(codes) + self.from_size(keras.ops.one_hot(sizes, LARGEST_SCAN + 1))
 
     def _logit(self, condition, windows):
         """Of ink, for pixels, given the windows around them."""

@@ -20,7 +20,7 @@ from data import SIDE, flatten, load_mnist
 from model import make_optimizer
 
 # Training steps of the network that tells images from real ones, and images in each.
-STEPS, BATCH = 2_000, 128
+JUDGE_STEPS, JUDGE_BATCH = 2_000, 128
 
 
 def frechet_distance(features: np.ndarray, real: np.ndarray) -> float:
@@ -93,12 +93,12 @@ def _checked_features(features: np.ndarray, real: np.ndarray, least: int) -> lis
     sets = [np.asarray(each, float) for each in (features, real)]
     shapes = [each.shape for each in sets]
     alike = all(len(shape) == 2 and shape[0] >= least for shape in shapes)
-    alike = alike and 0 < shapes[0][1] == shapes[1][1] <= 2_048
+    alike = alike and 0 < shapes[0][1] == shapes[1][1]
     if not alike or not all(np.isfinite(each).all() for each in sets):
         raise ValueError(
             f"features have shapes {shapes[0]} and {shapes[1]}; "
             f"expected finite numbers (n, d) and (m, d) of at least {least} images each, "
-            "with d at most 2,048"
+            "with the same d"
         )
     return sets
 
@@ -148,7 +148,7 @@ def two_sample_accuracy(
         images = images if augmentation is None else augmentation(images, rng)
         return np.round(255 * images.reshape(-1, SIDE, SIDE))
 
-    size = min(BATCH, len(x))
+    size = min(JUDGE_BATCH, len(x))
     per_epoch = len(x) // size
 
     def batches():
@@ -158,7 +158,7 @@ def two_sample_accuracy(
 
     validation, test = ((levels(images), labels) for images, labels in held_out)
     keras.utils.set_random_seed(0)
-    network, epochs = _two_sample_network(), max(STEPS // per_epoch, 1)
+    network, epochs = _two_sample_network(), max(JUDGE_STEPS // per_epoch, 1)
     optimizer = make_optimizer("adam", epochs * per_epoch, learning_rate=0.002)
     network.compile(optimizer, "binary_crossentropy", metrics=["accuracy"])
     best = keras.callbacks.EarlyStopping(patience=epochs, restore_best_weights=True)

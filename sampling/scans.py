@@ -20,8 +20,8 @@ from scipy.special import expit
 
 from data import BOX, SIDE, flatten
 
-LARGEST = 80  # longer side of a scan: MNIST has hardly any that are larger
-SIZES = range(22, LARGEST + 1)
+LARGEST_SCAN = 80  # longer side of a scan: MNIST has hardly any that are larger
+SIZES = range(22, LARGEST_SCAN + 1)
 
 
 @functools.cache
@@ -102,7 +102,8 @@ def undo(images: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     images = flatten(images).reshape(-1, SIDE, SIDE)
     if not images.any(axis=(1, 2)).all():
         raise ValueError(f"image {images.any(axis=(1, 2)).argmin()} is blank")
-    scans, sizes = np.zeros((len(images), LARGEST, LARGEST), bool), np.zeros(len(images), "int32")
+    scans = np.zeros((len(images), LARGEST_SCAN, LARGEST_SCAN), bool)
+    sizes = np.zeros(len(images), "int32")
     corners = np.zeros((len(images), 2), "int32")
     for start in range(0, len(images), 50):  # more at once do not fit into a core's cache
         rows = slice(start, start + 50)
@@ -115,7 +116,7 @@ def undo(images: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             found, error = _annealed(boxes[[row]], size, 60, 0.001)
             if error < best[row]:
                 best[row], sizes[start + row] = error[0], size
-                scans[start + row] = np.pad(found[0], (0, LARGEST - size))
+                scans[start + row] = np.pad(found[0], (0, LARGEST_SCAN - size))
     return scans, sizes, corners
 
 

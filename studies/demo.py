@@ -6,15 +6,20 @@ python -m studies.demo   # from models/endless.keras and models/writer.keras
 import base64
 import json
 
-import keras
 import numpy as np
 
-import model  # noqa: F401  # Keras needs the class to load a predictor
 from data import BOX, SIDE
-from handwriting.pad import FILLED, PAINTED, THINNEST
+from handwriting.pad import FILLED, PAINTED, THINNEST_PEN
+from model import load
 from studies.report import ROOT
 
-SETTINGS = {"SIDE": SIDE, "PAINTED": PAINTED, "FILLED": FILLED, "BOX": BOX, "THINNEST": THINNEST}
+SETTINGS = {
+    "SIDE": SIDE,
+    "PAINTED": PAINTED,
+    "FILLED": FILLED,
+    "BOX": BOX,
+    "THINNEST": THINNEST_PEN,
+}
 NETWORKS = {"everybody": "endless", "your hand": "writer"}  # the title of a row, and its model
 SOURCES = "studies/demo.html", "handwriting/pad.js", "studies/demo.js"
 
@@ -23,8 +28,7 @@ def page() -> str:
     """The whole page: the pad's own code, that of the page, and the data that they need."""
     networks = []
     for title, name in NETWORKS.items():
-        network = keras.saving.load_model(ROOT / "models" / f"{name}.keras")
-        weights = network.get_weights()
+        weights = load(name).get_weights()
         halves = np.concatenate([each.ravel() for each in weights]).astype("<f2")
         if not np.isfinite(halves).all():
             raise ValueError(f"the weights of {name} do not fit into 16 bits")

@@ -53,8 +53,8 @@ if options.devices:  # before Keras looks for them
 
 import keras  # noqa: E402
 
-from data import load_mnist  # noqa: E402
-from model import NextImagePredictor, make_optimizer, summed_squared_error  # noqa: E402
+from data import PIXELS, load_mnist  # noqa: E402
+from model import NextImagePredictor, make_optimizer, start_at_mean  # noqa: E402
 from preprocessing import Corruption, DigitSequences  # noqa: E402
 from training import epochs_done, resumable_fit  # noqa: E402
 
@@ -88,9 +88,9 @@ keras.utils.set_random_seed(0)
 sequences = DigitSequences(*load_mnist()[0], corruption=Corruption(0.3), seed=0)
 with scope:
     model = NextImagePredictor()
-    model.adapt(sequences.mean_target())
+    start_at_mean(model, sequences.mean_target())
     steps = options.steps_per_epoch * options.epochs
-    model.compile(make_optimizer("adam", steps=steps), loss=summed_squared_error)
+    model.compile(make_optimizer("adam", steps), loss="mse", loss_weights=float(PIXELS))
     sizes = {name: vars(options)[name] for name in ("epochs", "steps_per_epoch", "batch_size")}
     shard, verbose = (options.process, options.processes), 0 if options.process else 2
     history = resumable_fit(model, sequences, folder, **sizes, shard=shard, verbose=verbose)

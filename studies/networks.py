@@ -1,7 +1,7 @@
 """Eleven networks, each a function that is given the length of the context and makes a model.
 
 All map contexts `(n, t, 784)` to images `(n, 28, 28)` and end in a dense layer of 784 sigmoid
-units, so that `adapt` can start them at the mean image. Recurrent ones read one image after the
+units, as `start_at_mean` asks. Recurrent ones read one image after the
 other and keep a state; GRU and LSTM have gates, which decide what to keep. The others see all
 images at once, or only the last one.
 """

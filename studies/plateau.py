@@ -10,14 +10,13 @@ KERAS_BACKEND=jax python -m studies.plateau
 import itertools
 import math
 import time
-from collections.abc import Iterator
 
 import keras
 import numpy as np
 
 from classifier import read_digits
-from data import load_mnist
-from model import NextImagePredictor, make_optimizer, summed_squared_error
+from data import PIXELS, load_mnist
+from model import NextImagePredictor, make_optimizer, start_at_mean
 from preprocessing import DigitSequences
 from studies import report
 
@@ -28,20 +27,18 @@ RECIPES = {  # name: (the library's optimizer settings, mean-image start, pixel-
     "tuned + sum": (True, False, True),
     "tuned + both": (True, True, True),
 }
-LONGEST = {32: 12_000, 256: 3_000}  # steps, by the size of the batch
-SEEDS = (0, 1, 2)
+MOST_STEPS = {32: 12_000, 256: 3_000}  # by the size of the batch
 TIMES = ("steps to 50 %", "seconds to 50 %", "steps to 99 %", "seconds to 99 %")
 FORMS = dict.fromkeys(TIMES, "{:,.0f}") | {"accuracy at the end": "{:.1%}"}
 
 
 class Watch(keras.callbacks.Callback):
-    """Looks at the answers to 600 test sequences after each epoch; stops at an accuracy, or after
-    some seconds."""
+    """Looks at the answers to 600 test sequences after each epoch; stops at an accuracy."""
 
-    def __init__(self, test: DigitSequences, enough: float = math.inf, limit: float = math.inf):
+    def __init__(self, test: DigitSequences, enough: float = math.inf):
         super().__init__()
-        self.inputs, _, digits = test.sample(600)
-        self.digits, self.enough, self.limit = digits[:, -1], enough, limit
+        self.inputs, self.digits = test.sample(600)[0], test.draw(600)[0][:, -1]
+        self.enough = enough
         self.looks, self.steps, self.seconds = [], 0, 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -54,32 +51,31 @@ class Watch(keras.callbacks.Callback):
         accuracy = float((read_digits(answers) == self.digits).mean())
         look = {"steps": self.steps, "seconds": self.seconds, "accuracy": accuracy}
         self.looks.append(look)
-        late = self.seconds > self.limit and len(self.looks) > 1
-        self.model.stop_training = accuracy >= self.enough or late
+        self.model.stop_training = accuracy >= self.enough
 
     def first(self, accuracy: float) -> dict:
         """The first look at which so many answers were right; empty if there was none."""
         return next((look for look in self.looks if look["accuracy"] >= accuracy), {})
 
 
-def new_model(optimizer, seed: int, mean=None, loss="mse") -> NextImagePredictor:
+def new_model(optimizer, seed: int, mean=None, weight=1.0) -> NextImagePredictor:
     keras.utils.set_random_seed(seed)
     model = NextImagePredictor()
     if mean is not None:
-        model.adapt(mean)
-    model.compile(optimizer, loss=loss)
+        start_at_mean(model, mean)
+    model.compile(optimizer, loss="mse", loss_weights=weight)
     return model
 
 
-def train(model: keras.Model, stream: Iterator, longest: int) -> Watch:
-    """Trains until 99 % of the answers are right, but `longest` steps at most."""
+def train(model: keras.Model, sequences: DigitSequences, batch: int, most: int) -> Watch:
+    """Trains until 99 % of the answers are right, but `most` steps at most."""
     watch = Watch(DigitSequences(*load_mnist()[1], seed=1), enough=0.99)
     # A look every ten steps at first, every fifty later.
-    for every, until in ((10, 200), (50, longest)):
+    for every, until in ((10, 200), (50, most)):
         epochs = (until - watch.steps) // every
         if epochs and not watch.first(0.99):
-            arguments = {"epochs": epochs, "callbacks": [watch], "shuffle": False, "verbose": 0}
-            model.fit(stream, steps_per_epoch=every, **arguments)
+            data = sequences.dataset(batch, every, start=watch.steps)
+            model.fit(data, epochs=epochs, callbacks=[watch], verbose=0)
     return watch
 
 
@@ -91,29 +87,29 @@ def run(setting: tuple) -> dict:
         make_optimizer(optimizer) if tuned else optimizer,  # a name alone: Keras' default
         seed,
         sequences.mean_target() if start else None,
-        summed_squared_error if summed else "mse",
+        float(PIXELS) if summed else 1.0,
     )
-    watch = train(model, sequences.batches(batch), LONGEST[batch])
+    watch = train(model, sequences, batch, MOST_STEPS[batch])
     looks = watch.first(0.5), watch.first(0.99)
     found = [look.get(what) for look in looks for what in ("steps", "seconds")]
-    named = {"optimizer": optimizer, "recipe": recipe, "batch": batch, "longest": LONGEST[batch]}
+    named = {"optimizer": optimizer, "recipe": recipe, "batch": batch, "longest": MOST_STEPS[batch]}
     return named | dict(zip(FORMS, [*found, watch.looks[-1]["accuracy"]], strict=True))
 
 
 def experiments(seed: int) -> dict:
     """What the grid does not say, in batches of 32 under the averaged loss."""
     sequences = DigitSequences(*load_mnist()[0], seed=seed)
-    longest, mean = LONGEST[256], sequences.mean_target()
-    inputs, targets, _ = DigitSequences(*load_mnist()[1], seed=1).sample(600)
+    most, mean = MOST_STEPS[256], sequences.mean_target()
+    inputs, targets = DigitSequences(*load_mnist()[1], seed=1).sample(600)
     sgd, rmsprop, adam = keras.optimizers.SGD, keras.optimizers.RMSprop, keras.optimizers.Adam
 
     def half(model: keras.Model) -> float:
-        """Steps until half of the answers are right; infinite if that takes more than `longest`."""
-        return train(model, sequences.batches(32), longest).first(0.5).get("steps", math.inf)
+        """Steps until half of the answers are right; infinite if that takes more than `most`."""
+        return train(model, sequences, 32, most).first(0.5).get("steps", math.inf)
 
     def error(model: keras.Model, steps: int) -> float:
         """Error after some steps, over that of the mean image."""
-        model.fit(sequences.batches(32), steps_per_epoch=steps, shuffle=False, verbose=0)
+        model.fit(sequences.dataset(32, steps), verbose=0)
         answers = model.predict_on_batch(inputs)
         return float(np.square(targets - answers).mean() / np.square(targets - mean).mean())
 
@@ -127,30 +123,31 @@ def experiments(seed: int) -> dict:
         "steps with 1e-14": half(new_model(rmsprop(1e-3, epsilon=1e-14), seed, mean)),
         "steps with 1e-7": half(new_model(rmsprop(1e-3, epsilon=1e-7), seed, mean)),
         "steps at 0.9 over 0.999": forgetful / half(new_model("adam", seed)),
-        "error at Keras' rate": error(new_model(sgd(0.01), seed), longest),
-        "error at 784 times the rate": error(new_model(sgd(7.84), seed), longest),
+        "error at Keras' rate": error(new_model(sgd(0.01), seed), most),
+        "error at 784 times the rate": error(new_model(sgd(7.84), seed), most),
     }
 
 
 def main() -> None:
-    settings = list(itertools.product(("sgd", "rmsprop", "adam"), RECIPES, LONGEST, SEEDS))
+    settings = list(itertools.product(("sgd", "rmsprop", "adam"), RECIPES, MOST_STEPS, range(3)))
     at_once = len(report.CORES)
     runs = report.in_processes(run, settings, at_once=at_once)
     notes = (
         "Medians and ranges of three seeds; *never*: not before the run ended. A look every ten "
         "steps up to 200, then every fifty; a run ends when 99 % of 600 test sequences are "
-        f"answered right, or after {LONGEST[32]:,} steps of 32 or {LONGEST[256]:,} of 256. Seconds "
-        "are those of one core, compiling included. *Plain Keras* is the averaged loss and Keras' "
-        "default optimizer of that name; *tuned* is `make_optimizer` without a schedule, for "
-        "RMSprop Keras' own settings; *start* is `adapt`; *sum* is `summed_squared_error`."
+        f"answered right, or after {MOST_STEPS[32]:,} steps of 32 or {MOST_STEPS[256]:,} of 256. "
+        "Seconds are those of one core, compiling included. *Plain Keras* is the averaged loss and "
+        "Keras' default optimizer of that name; *tuned* is `make_optimizer` without a schedule, "
+        "for RMSprop Keras' own settings; *start* is `start_at_mean`; *sum* is "
+        "`loss_weights=784.0`."
     )
     report.save("plateau", runs, ["optimizer", "recipe", "batch"], FORMS, notes)
 
-    most = LONGEST[256]
-    found = report.in_processes(experiments, SEEDS, at_once=at_once)
+    most = MOST_STEPS[256]
+    found = report.in_processes(experiments, range(3), at_once=at_once)
     half = dict(zip(settings, (run["steps to 50 %"] or math.inf for run in runs), strict=True))
-    for seed, values in zip(SEEDS, found, strict=True):
-        rates = itertools.product(("plain Keras", "tuned optimizer"), LONGEST)
+    for seed, values in enumerate(found):
+        rates = itertools.product(("plain Keras", "tuned optimizer"), MOST_STEPS)
         slow, slow_256, fast, fast_256 = (
             half["adam", recipe, batch, seed] for recipe, batch in rates
         )

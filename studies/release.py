@@ -10,7 +10,6 @@ Each file is written once all the work for it is done: an interruption leaves it
 """
 
 import argparse
-import itertools
 import os
 import re
 import shutil
@@ -27,12 +26,12 @@ import numpy as np
 import papermill
 
 from augmentation import AUGMENTATION
-from data import SIDE, load_mnist
-from model import make_optimizer
+from classifier import train_classifier
+from data import load_mnist
+from model import load
 from preprocessing import Corruption, DigitSequences, digit_windows
-from sampling.sampler import NextImageSampler
-from sampling.scans import undo
-from studies.report import CORES, ROOT, in_processes
+from sampling.sampler import train_sampler
+from studies.report import ROOT, in_processes
 from studies.writers import by_writers, load_other_digits, train_on_writers
 from training import train_predictor
 
@@ -74,8 +73,9 @@ def release_notebook(path: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     execute(path, folder / path.name)
     for made in folder.iterdir():
-        if made.suffix in (".png", ".gif") and made.stat().st_mtime >= start:
-            shutil.copy(made, ROOT / "imgs")
+        shown = ROOT / "imgs" / made.name  # what no page shows stays where it was made
+        if shown.exists() and made.stat().st_mtime >= start:
+            shutil.copy(made, shown)
     shutil.copy(folder / path.name, path)
 
 
@@ -89,102 +89,22 @@ def other_digits() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.
     return seen, (more[~even], their_labels[~even])
 
 
-def train_classifier(
-    images: np.ndarray, labels: np.ndarray, others: tuple[np.ndarray, np.ndarray], epochs: int = 15
-) -> keras.Model:
-    """Trains a small convolutional network on images, on averages of images of one digit (one that
-    knows sharp digits only may read every average as a 1), and on others with their labels."""
-    keras.utils.set_random_seed(0)
-    layers = keras.layers
-    classifier = keras.Sequential(
-        [
-            keras.Input((SIDE, SIDE)),
-            layers.Reshape((SIDE, SIDE, 1)),
-            layers.Conv2D(24, 5, use_bias=False),
-            layers.MaxPooling2D(),
-            layers.BatchNormalization(),
-            layers.ReLU(),
-            layers.Conv2D(48, 5, use_bias=False),
-            layers.MaxPooling2D(),
-            layers.BatchNormalization(),
-            layers.ReLU(),
-            layers.Flatten(),
-            layers.Dropout(0.5),
-            layers.Dense(64, use_bias=False),
-            layers.BatchNormalization(),
-            layers.ReLU(),
-            layers.Dropout(0.2),
-            layers.Dense(10, activation="softmax", use_bias=False),
-        ],
-        name="digit_classifier",
-    )
-
-    size = 128
-    steps = len(images) // size
-    rng = np.random.default_rng(0)
-    of_digit = [np.flatnonzero(labels == digit) for digit in range(10)]
-
-    def batches():
-        for _ in range(epochs):
-            for chosen in rng.permutation(len(images))[: steps * size].reshape(steps, -1):
-                batch, digits = images[chosen] / np.float32(255), labels[chosen]
-                count = 2 ** rng.integers(1, 6)
-                for i, digit in enumerate(digits[: size // 4]):
-                    batch[i] = images[rng.choice(of_digit[digit], count)].mean(axis=0) / 255
-                some = rng.integers(len(others[0]), size=size // 4)
-                batch[-len(some) :] = others[0][some] / np.float32(255)
-                digits[-len(some) :] = others[1][some]
-                yield batch, digits
-
-    optimizer = make_optimizer("adam", epochs * steps, learning_rate=3e-3)
-    classifier.compile(optimizer, "sparse_categorical_crossentropy")
-    classifier.fit(batches(), steps_per_epoch=steps, epochs=epochs, shuffle=False, verbose=2)
-    return classifier
-
-
 def predictor(**changes) -> keras.Model:
     changes |= {"corruption": Corruption(0.3), "augmentation": AUGMENTATION, "seed": 0}
     return train_predictor(DigitSequences(*load_mnist()[0], **changes), steps=3_000)
 
 
-def sampler(
-    reader: str, sequences: list[DigitSequences], epochs: int, start: str = ""
-) -> keras.Model:
-    def load(name: str) -> keras.Model:
-        return keras.saving.load_model(ROOT / "models" / f"{name}.keras")
-
-    keras.utils.set_random_seed(0)
-    model = NextImageSampler(load(reader))
-    if start:  # goes on from another one, whose decoder is ready, with states as wide
-        for part in ("projection", "velocity", "decoder"):
-            getattr(model, part).set_weights(getattr(load(start), part).get_weights())
-    else:
-        model.fit_codes(sequences[0].sample(30_000)[1])
-        images = load_mnist()[0][0][:30_000]  # all would be undone in a quarter of an hour
-        parts = in_processes(undo, np.array_split(images, 60), at_once=len(CORES))
-        scans = [np.concatenate(part) for part in zip(*parts, strict=True)]
-        model.fit_decoder(images, tuple(scans), epochs=8)
-    parts = [each.sample(30_000 // len(sequences))[:2] for each in sequences]
-    parts = [(model.encoder.predict(inputs, verbose=0), targets) for inputs, targets in parts]
-    model.fit_states(*map(np.concatenate, zip(*parts, strict=True)))
-    # The encoder does not change: it reads each sequence once, before the first epoch.
-    streams = itertools.cycle([each.batches(1_000) for each in sequences])
-    batches = (next(next(streams)) for _ in range(240))
-    parts = [(model.predict_on_batch(inputs), targets) for inputs, targets in batches]
-    states, targets = (np.concatenate(part) for part in zip(*parts, strict=True))
-    model.compile(make_optimizer("adam", epochs * len(states) // 500, learning_rate=0.001))
-    model.fit(states, targets, batch_size=500, epochs=epochs, verbose=2)
-    model.fit_spread(*sequences[0].sample(15_000)[:2])
-    return model
+def sampler() -> keras.Model:
+    return train_sampler(load("next_image"), DigitSequences(*load_mnist()[0], seed=0))
 
 
 def writer_sampler() -> keras.Model:
     images, labels, writers = by_writers()
     sequences = [
-        DigitSequences(images, labels, digit_windows(length, wrap=True), pairing=writers, seed=0)
+        DigitSequences(images, labels, digit_windows(length, wrap=True), writers=writers, seed=0)
         for length in (4, 9, 19)
     ]
-    return sampler("writer", sequences, epochs=20, start="sampler")
+    return train_sampler(load("writer"), sequences, epochs=20, start=load("sampler"))
 
 
 MODELS = {  # how to train it, on which backend, and the bits of its weights
@@ -196,11 +116,7 @@ MODELS = {  # how to train it, on which backend, and the bits of its weights
     "next_image": (predictor, "tensorflow", 10),
     "endless": (lambda: predictor(windows=digit_windows(wrap=True)), "tensorflow", 10),
     "writer": (lambda: train_on_writers(*by_writers()), "jax", 10),
-    "sampler": (
-        lambda: sampler("next_image", [DigitSequences(*load_mnist()[0], seed=0)], 120),
-        "jax",
-        7,
-    ),
+    "sampler": (sampler, "jax", 7),
     "writer_sampler": (writer_sampler, "jax", 7),
 }
 

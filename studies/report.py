@@ -41,13 +41,6 @@ def _pin(cores: multiprocessing.Queue) -> None:
         os.sched_setaffinity(0, cores.get())
 
 
-def in_turns(work: Callable[[str], dict], ways: dict[str, dict], rounds: int) -> list[dict]:
-    """Measures each way, with its variables, in a process of its own, round after round: what slows
-    the machine down for a while slows all of them."""
-    turns = [*ways.items()] * rounds
-    return [in_processes(work, [way], **own)[0] | {"way": way} for way, own in turns]
-
-
 def spread(values: Iterable[float | None], form: str = "{}") -> str:
     """Median and range, such as `3 (2 to 5)`; `None` or infinite is a run that never got there."""
     ordered = sorted(float("inf") if value is None else value for value in values)
@@ -92,8 +85,8 @@ def save(name: str, runs: list[dict], by: Sequence[str], forms: dict, notes: str
     for names, group in groups.items():
         row = dict(zip(by, names, strict=True))
         for column, form in forms.items():
-            values = [run[column] for run in group]
-            row[column] = form(values) if callable(form) else spread(values, form)
+            values = [run[column] for run in group if column in run]
+            row[column] = form(values) if callable(form) else spread(values, form) if values else ""
         rows.append(row)
     about = machine()
     script = name.partition("_")[0]  # plateau.py also saves plateau_causes

@@ -1,7 +1,9 @@
-"""Whose hand is it? A linear model, a predictor and a verifier that read how somebody writes."""
+"""Whose hand is it? A linear model, a predictor and a verifier that read how somebody writes.
+
+KERAS_BACKEND=jax python -m studies.writers   # the errors of the first two, with three seeds
+"""
 
 import itertools
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,9 +13,11 @@ from scipy.stats import multivariate_normal
 
 from augmentation import AUGMENTATION, Augmentation
 from data import PIXELS, SIDE, check_count, flatten, load_mnist, load_writers, validation_images
+from evaluation import digit_means
 from handwriting.page import in_mnist_form
-from model import adapt, make_optimizer, summed_squared_error
+from model import make_optimizer, start_at_mean
 from preprocessing import DigitSequences, digit_windows
+from studies import report
 
 # Changes a whole sequence alike, as if somebody else had written it.
 HAND = Augmentation(
@@ -35,7 +39,7 @@ def by_writers() -> tuple[np.ndarray, ...]:
 def load_other_digits(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """The digits of `datasets/semeion.npz` or `datasets/unipen.npz`, which are black and white, in
     MNIST's form, `uint8 (n, 28, 28)`, their labels and, of "unipen", their writers."""
-    with np.load(Path(__file__).parent.parent / "datasets" / f"{name}.npz") as arrays:
+    with np.load(report.ROOT / "datasets" / f"{name}.npz") as arrays:
         pixels, labels, writers = map(arrays.get, ("images", "labels", "writers"))
     large = [Image.fromarray(np.uint8(255 * each)).resize((128, 128)) for each in pixels]
     return np.stack([in_mnist_form(each) for each in large]), labels, writers
@@ -173,8 +177,8 @@ def train_verifier(sequences: DigitSequences, steps: int = 1_500) -> keras.Model
         delay neural network.
     """
     check_count(steps, "steps")
-    if sequences.pairing is None:
-        raise ValueError("images of a sequence are by strangers; expected sequences with a pairing")
+    if sequences.writers is None:
+        raise ValueError("images of a sequence are by strangers; expected sequences with writers")
     keras.utils.set_random_seed(0)
     layers, ops = keras.layers, keras.ops
     encoder = keras.Sequential(
@@ -198,7 +202,7 @@ def train_verifier(sequences: DigitSequences, steps: int = 1_500) -> keras.Model
         for number in itertools.count(1):
             digits, indices = sequences.draw(128, number)
             images = flatten(sequences.images[indices])
-            writers = sequences.pairing[indices[:, -1]]
+            writers = sequences.writers[indices[:, -1]]
             strangers = by_strangers(digits[:, -1], writers, images[:, -1])
             both = np.concatenate([images[:, -1], strangers]).reshape(-1, SIDE, SIDE)
             yield (np.concatenate([images[:, :-1]] * 2), both), np.repeat([[1.0], [0.0]], 128, 0)
@@ -259,10 +263,10 @@ def train_on_writers(
     """
     check_count(steps, "steps")
     windows = digit_windows(20, wrap=True)
-    sequences = DigitSequences(images, labels, windows, pairing=writers, seed=seed)
+    sequences = DigitSequences(images, labels, windows, writers=writers, seed=seed)
     keras.utils.set_random_seed(seed)
     predictor, after_each = writer_transformer()
-    adapt(predictor, sequences.mean_target())
+    start_at_mean(predictor, sequences.mean_target())
 
     def batches():
         rng = np.random.default_rng(seed)
@@ -272,6 +276,30 @@ def train_on_writers(
 
     # Muon (Jordan et al., 2024): with Adam, errors of validation writers fall more slowly.
     rate = keras.optimizers.schedules.CosineDecay(0.004, steps)
-    after_each.compile(keras.optimizers.Muon(rate), loss=summed_squared_error)
+    after_each.compile(keras.optimizers.Muon(rate), loss="mse", loss_weights=float(PIXELS))
     after_each.fit(batches(), steps_per_epoch=steps, shuffle=False, verbose=0)
     return predictor
+
+
+def errors(seed: int) -> list[dict]:
+    """Errors over the floor on sequences by one test writer each, by the number of images."""
+    given, test, (_, writers) = by_writers(), load_mnist()[1], load_writers()
+    linear, network = LinearModel(*given), train_on_writers(*given, seed=seed)
+    runs = []
+    for length in (4, 9, 19, 39):
+        windows = digit_windows(length, wrap=length > 4)
+        sequences = DigitSequences(*test, windows, writers=writers, seed=1)
+        (inputs, targets), (digits, _) = sequences.sample(6_000), sequences.draw(6_000)
+        answers = linear.predict(inputs, digits), network.predict(inputs, verbose=0)
+        images = {"linear": answers[0], "one hand": answers[1], "both": np.mean(answers, axis=0)}
+        floor = np.square(digit_means()[digits[:, -1]] - targets).mean()
+        ratios = {who: float(np.square(images[who] - targets).mean() / floor) for who in images}
+        runs.append({"images": length} | ratios)
+    return runs
+
+
+if __name__ == "__main__":
+    runs = [row for seed in range(3) for row in errors(seed)]
+    forms = dict.fromkeys(list(runs[0])[1:], "{:.3f}")
+    notes = "Medians and ranges of 3 seeds. Errors over the floor."
+    report.save("writers", runs, ["images"], forms, notes)

@@ -29,13 +29,11 @@ BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 missing = pytest.mark.skipif(not (BROWSER and DRIVER), reason="no chromium, or no chromedriver")
 pytestmark = [pytest.mark.slow, missing]
 CELL = """
-import time, keras, numpy as np
-import sampling.sampler
+import time, numpy as np
 from handwriting.pad import DrawingPad
-from model import generate
+from model import generate, load
 
-names = "next_image", "writer", "writer_sampler"
-predictor, writer, sampler = [keras.saving.load_model(f"models/{name}.keras") for name in names]
+predictor, writer, sampler = map(load, ("next_image", "writer", "writer_sampler"))
 
 def continued(images):
     if len(pad.strokes[0]) > 1:
@@ -76,7 +74,6 @@ def chromium():
 def server(tmp_path_factory):
     """Jupyter, with a notebook that shows a pad: its folder and its address."""
     folder, port = tmp_path_factory.mktemp("jupyter"), free_port()
-    (folder / "models").symlink_to(ROOT / "models")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(notebook, folder / "pad.ipynb")

@@ -5,10 +5,11 @@ import keras
 import numpy as np
 import pytest
 
-from classifier import SHIPPED, classify, distance_to_digits, read_digits
+from classifier import classify, read_digits, train_classifier
+from data import DATASETS
 from evaluation import digit_means
-from handwriting.page import FARTHEST, read_page
-from studies.release import ROOT, other_digits, train_classifier
+from model import load
+from studies.release import other_digits
 
 
 def test_reads_sharp_and_soft_digits(mnist):
@@ -19,7 +20,7 @@ def test_reads_sharp_and_soft_digits(mnist):
     features, probabilities = classify(images)
     assert features.shape == (2, 3, 64) and probabilities.shape == (2, 3, 10)
     assert features.dtype == probabilities.dtype == np.float32
-    shipped = keras.saving.load_model(SHIPPED)
+    shipped = load("digit_classifier")
     expected = shipped.predict_on_batch(images.reshape(6, 28, 28) / np.float32(255))
     np.testing.assert_allclose(probabilities.reshape(6, 10), expected, atol=1e-5)
     # From the features, only the last layer is left.
@@ -33,7 +34,7 @@ def test_reads_sharp_and_soft_digits(mnist):
 
 
 def test_reads_digits_by_other_people():
-    with np.load(ROOT / "datasets" / "semeion.npz") as arrays:
+    with np.load(DATASETS / "semeion.npz") as arrays:
         pixels, ones = arrays["images"].reshape(-1, 256), np.eye(10)[arrays["labels"]]
     text = io.BytesIO()  # as it is published
     np.savetxt(text, np.hstack([pixels, ones]), ["%.4f"] * 256 + ["%d"] * 10, newline=" \r\n")
@@ -50,30 +51,12 @@ def test_reads_digits_by_other_people():
         assert np.mean(right) > 0.98
 
 
-def test_told_how_many_digits_there_are_a_page_is_read_without_other_signs(mnist):
-    images, labels = mnist[1]
-    digits = np.stack([images[labels == digit][3] for digit in (3, 0, 8, 5)])
-    plus, cross = np.zeros((2, 28, 28), np.uint8)
-    plus[4:24, 13:16] = plus[13:16, 4:24] = 255
-    for at in range(4, 23):
-        cross[at, at : at + 4] = cross[at, 26 - at : 30 - at] = 255
-    distances = distance_to_digits([*digits, plus, cross])
-    assert distances.shape == (6,) and distances[:4].max() < FARTHEST < distances[4:].min()
-    line = np.hstack([digits[0], plus, *digits[1:3], cross, digits[3]])
-    page = np.pad(255 - line.repeat(4, 0).repeat(4, 1), 40, constant_values=255)
-    np.testing.assert_array_equal(read_digits(read_page(page, count=4)), [3, 0, 8, 5])
-    assert len(read_page(page)) == 6
-    for count in (3, 5):  # a digit would be left out, or a sign taken for one
-        with pytest.raises(ValueError, match=f"6 digits found where {count} digits were expected"):
-            read_page(page, count=count)
-
-
 @pytest.mark.slow
 def test_the_classifier_learns_the_same_every_time(mnist):
     (images, labels), (test_images, test_labels) = mnist
     sets = [(images[:3_000], labels[:3_000])] * 2
     trained, again = (train_classifier(*each, others=each, epochs=1) for each in sets)
-    shapes = [weight.shape for weight in keras.saving.load_model(SHIPPED).get_weights()]
+    shapes = [weight.shape for weight in load("digit_classifier").get_weights()]
     assert [weight.shape for weight in trained.get_weights()] == shapes
     pixels = test_images[:500] / np.float32(255)
     answers = trained.predict(pixels, verbose=0)

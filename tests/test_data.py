@@ -23,7 +23,7 @@ def test_the_shipped_file_is_mnist_to_the_byte():
 
 
 def test_a_changed_file_is_refused(monkeypatch, tmp_path):
-    monkeypatch.setattr(data, "SHIPPED", tmp_path / "mnist.npz")
+    monkeypatch.setattr(data, "DATASETS", tmp_path)
     (tmp_path / "mnist.npz").write_bytes(b"other bytes")
     with pytest.raises(ValueError, match=r"mnist\.npz: SHA-256"):
         load_mnist()

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from sampling import decoder as module
-from sampling.decoder import LARGEST, PLACES, RADIUS, RAREST, WINDOW, PixelDecoder
+from sampling.decoder import LARGEST_SCAN, PLACES, RADIUS, RAREST, WINDOW, PixelDecoder
 from sampling.sampler import CODE_NOISE
 from sampling.scans import SIZES, undo
 from studies.report import ROOT
@@ -41,7 +41,7 @@ def test_draws_ink_with_the_probability_that_it_answers_with(decoder):
     assert scans.shape == (N, 32, 32) and scans.dtype == bool
     assert scans[:, :SIZE, :SIZE].mean() == pytest.approx(0.3, abs=0.005)
     assert not scans[:, SIZE:].any() and not scans[:, :, SIZE:].any()
-    ink = np.full((N, LARGEST, LARGEST), True)
+    ink = np.full((N, LARGEST_SCAN, LARGEST_SCAN), True)
     losses = decoder.negative_log_likelihood(codes, ink, given[1], given[2])
     place = np.log(len(SIZES)) + 2 * np.log(PLACES)  # all are equally likely
     np.testing.assert_allclose(losses, place - SIZE**2 * np.log(0.3), rtol=1e-4)
@@ -62,8 +62,8 @@ def test_draws_sizes_and_places_with_their_probabilities(decoder, monkeypatch):
     codes[:, 0] = np.random.default_rng(1).choice([-5, 5], N)
     calls, predict = [], decoder.predict_on_batch
     monkeypatch.setattr(decoder, "predict_on_batch", lambda x: calls.append(x) or predict(x))
-    monkeypatch.setattr(module, "BLOCK", N // 2)
-    monkeypatch.setattr(module, "BATCH", N // 4)
+    monkeypatch.setattr(module, "SORTED_TOGETHER", N // 2)
+    monkeypatch.setattr(module, "DRAWN_TOGETHER", N // 4)
     images = decoder.draw(codes, np.random.default_rng(0))
     assert images.shape == (N, 28, 28) and images.dtype == np.float32
     assert images[codes[:, 0] > 0, 5:24, 5:24].min() > 0.97 and not images[codes[:, 0] < 0].any()
@@ -103,7 +103,7 @@ def test_each_pixel_sees_only_what_was_drawn_near_it(decoder, y, x, hidden, monk
     chosen = np.tile((np.array([y, x], "float32") + 0.5) / SIZE, (N, 1, 1))
     monkeypatch.setattr(module, "CHOSEN", 1)
     monkeypatch.setattr(keras.random, "uniform", lambda *_, **__: keras.ops.array(chosen))
-    room = np.pad(scans, ((0, 0), (0, LARGEST - 32), (0, LARGEST - 32)))
+    room = np.pad(scans, ((0, 0), (0, LARGEST_SCAN - 32), (0, LARGEST_SCAN - 32)))
     losses = numpy(decoder.negative_log_likelihood(given[0], room, *given[1:3]))
     room[:, y, x] ^= True
     others = numpy(decoder.negative_log_likelihood(given[0], room, *given[1:3]))

@@ -4,7 +4,6 @@ import io
 import json
 import time
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,7 +12,7 @@ from test_browser import ROOT, Pad, chromium, missing, wait
 
 from classifier import read_digits
 from handwriting.pad import DrawingPad
-from model import generate
+from model import generate, load
 from studies import demo
 
 pytestmark = [pytest.mark.slow, missing]
@@ -79,7 +78,7 @@ def test_predictions_are_those_of_keras(browser, pad):
         return Array.from({ length: 6 }, () => [...chain.next().value]); });"""
     chains = browser.execute_script(script, (images.reshape(11, 784) / 255).tolist())
     for name, chain in zip(demo.NETWORKS.values(), chains, strict=True):
-        predictor = keras.saving.load_model(ROOT / "models" / f"{name}.keras")
+        predictor = load(name)
         read = images if predictor.input_shape[1] is None else images[-4:]
         np.testing.assert_allclose(chain, generate(predictor, read, 6).reshape(6, -1), atol=1e-3)
 

@@ -1,16 +1,15 @@
 from types import SimpleNamespace
 
-import keras
 import numpy as np
 import pytest
 
 from augmentation import AUGMENTATION
 from classifier import read_digits
+from data import DATASETS
 from evaluation import digit_means, evaluate, evaluate_chains
 from handwriting.page import read_page
-from model import NextImagePredictor, generate, make_optimizer
+from model import NextImagePredictor, load, make_optimizer
 from preprocessing import Corruption, DigitSequences, digit_windows
-from studies.report import ROOT
 from training import train_predictor
 
 
@@ -28,7 +27,7 @@ def test_the_mean_training_image_of_each_digit(mnist):
 
 
 def test_predictions_are_measured_beside_the_floor_in_all_and_for_each_window(test):
-    _, targets, digits = test.sample(6_000)  # the default
+    (_, targets), (digits, _) = test.sample(6_000), test.draw(6_000)  # the default
     answers = digit_means()[[9] * 6_000]
     nines = SimpleNamespace(predict=lambda *_, **__: np.where(answers > 0, answers, -2))
     measures, errors = evaluate(nines, test), np.square(targets - answers).mean(axis=(1, 2))
@@ -100,13 +99,11 @@ def test_learning_shows_in_the_measures(train, test, capfd):
 
 @pytest.mark.parametrize("name", ["next_image", "endless", "writer"])
 def test_what_ships_goes_on_rightly(name, test):
-    model = keras.saving.load_model(ROOT / "models" / f"{name}.keras")
     windows = digit_windows(wrap=name != "next_image")
-    assert evaluate(model, test.with_windows(windows), 600)["accuracy"] > 0.99
+    assert evaluate(load(name), test.with_windows(windows), 600)["accuracy"] > 0.99
 
 
 def test_a_photo_is_read_and_goes_on():
-    images = read_page(ROOT / "datasets" / "photo.jpg")
+    images = read_page(DATASETS / "photo.jpg")
     assert "".join(map(str, read_digits(images))) == "12345678912345619773"
-    model = keras.saving.load_model(ROOT / "models" / "next_image.keras")
-    assert read_digits(generate(model, images[:4], 5)).tolist() == [5, 6, 7, 8, 9]
+    assert read_digits(load("next_image").generate(images[:4], 5)).tolist() == [5, 6, 7, 8, 9]

@@ -60,6 +60,41 @@ def test_the_last_function_answers_while_no_box_is_empty():
     assert seen[1].shape == (pad.count, 28, 28) == (3, 28, 28)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [[[[0.5, 0.5, 1e5]]]],  # painted, it would take the memory
+        [[[[0.5, 0.5]]]],
+        [[[{}]]],
+        [[[[10**400, 0.5, 0.1]]]],
+        [],
+        None,
+        5,
+    ],
+)
+def test_what_is_refused_leaves_the_pad_as_it_was(wrong):
+    pad, sent = DrawingPad(count=1, strokes=[BAR]), []
+    pad.answer(lambda images: {"next": images})
+    images, answers, pad.comm.send = pad.images, pad.answers, lambda data, **_: sent.append(data)
+    with pytest.raises(ValueError, match="expected"):
+        pad.strokes = wrong
+    assert not pad.status and not sent
+    data = {"method": "update", "state": {"strokes": wrong}, "buffer_paths": []}
+    pad._handle_msg({"content": {"data": data}, "buffers": []})  # as the browser sends it
+    assert "expected" in pad.status
+    assert sent[-1]["method"] == "update" and sent[-1]["state"] == {"strokes": [BAR]}  # shown again
+    assert repr(pad).startswith("DrawingPad(count=1)") and pad.answers == answers
+    np.testing.assert_array_equal(pad.images, images)
+    pad.set_state({"strokes": [BAR, BAR]})
+    assert pad.count == 2 and not pad.status
+
+
+def test_more_boxes_than_anybody_fills_are_refused():
+    assert DrawingPad(count=100).count == 100
+    with pytest.raises(ValueError, match="count is 1000000000; expected an integer from 1 to 100"):
+        DrawingPad(count=10**9)
+
+
 def test_an_error_takes_the_place_of_old_answers():
     pad, told = DrawingPad(count=1, strokes=[BAR]), []
     pad.observe(lambda change: told.append(change["new"]), "strokes")

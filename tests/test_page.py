@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from handwriting.page import find_digits, find_left_out, load_picture, normalise, read_page
+from handwriting.page import find_digits, load_picture, normalise, read_page
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +25,10 @@ def page_of(images):
     places = [np.pad(larger(image, 4), ((44, 44), (20, 20))) for image in images]
     page = 255 - np.pad(np.hstack(places), ((0, 0), (20, 20)))
     return np.stack([page] * 3, axis=-1)
+
+
+def boxes_of(page):
+    return find_digits(page)[1]
 
 
 def alike(found, images):
@@ -98,14 +102,14 @@ def test_a_page_is_read_from_the_left(change, digits):
 def test_a_digit_may_be_a_third_as_high_as_others_and_what_is_lower_is_none(high, more, digits):
     page, zero = page_of(digits[[3, 6, 8]]), Image.fromarray(255 - digits[0][4:24, 4:24])
     page[120 : 120 + high, 450 : 450 + high] = np.asarray(zero.resize((high, high)))[..., None]
-    assert len(find_digits(page)) == 3 + more
+    assert len(boxes_of(page)) == 3 + more
 
 
 def test_small_digits_below_each_other_stay_apart(digits):
     page, zero = page_of(digits[[3, 6, 8]]), Image.fromarray(255 - digits[0][4:24, 4:24])
     for top in (10, 80):  # a quarter of a digit between them
         page[top : top + 50, 440:490] = np.asarray(zero.resize((50, 50)))[..., None]
-    assert len(find_digits(page)) == 5
+    assert len(boxes_of(page)) == 5
 
 
 def test_a_row_of_mnists_images_is_a_page(digits):
@@ -113,8 +117,10 @@ def test_a_row_of_mnists_images_is_a_page(digits):
     assert min(alike(read_page(np.hstack(row), count=4), row)) > 0.75
 
 
-def test_noise_is_searched_without_a_warning():
-    find_digits(np.random.default_rng(2).integers(255, size=(300, 400, 3), dtype=np.uint8))
+def test_noise_is_refused_without_a_warning():
+    noise = np.random.default_rng(2).integers(255, size=(300, 400, 3), dtype=np.uint8)
+    with pytest.raises(ValueError, match="digits found; at most 1,000 are read"):
+        find_digits(noise)
 
 
 @pytest.mark.parametrize(("joined", "wide"), [([3, 1, 6], 1), ([8, 6], 2), ([3, 5, 6], 2)])
@@ -132,10 +138,10 @@ def test_digits_written_in_one_stroke_are_parted(joined, wide, others, digits):
 
 def test_a_digit_may_touch_the_border_where_rules_and_shadows_are_none(digits):
     page = page_of(digits[[4, 1, 2]])
-    boxes = find_digits(page)
+    boxes = boxes_of(page)
     page[190:193, 40:] = page[:, :8] = page[-30:, :90] = 60
     page = page[:, : boxes[-1][3] - 3]
-    np.testing.assert_allclose(find_digits(page), boxes, atol=4)
+    np.testing.assert_allclose(boxes_of(page), boxes, atol=4)
 
 
 def test_a_page_of_more_marks_than_digits_are_read_is_refused():
@@ -148,32 +154,32 @@ def test_a_page_of_more_marks_than_digits_are_read_is_refused():
 @pytest.mark.parametrize("bend", [0, 12])
 def test_digits_may_touch_dark_rules(bend, digits):
     page = page_of(digits[[5, 6, 7, 8]])
-    boxes, columns = find_digits(page), np.arange(page.shape[1])
+    boxes, columns = boxes_of(page), np.arange(page.shape[1])
     rows = np.array([[90], [136]]) + bend * np.sin(columns / 200)
     for thick in range(3):
         page[rows.astype(int) + thick, columns] = 30
         page[:, boxes[bend:, 1] + 5 + thick] = 30  # without a bend, also down
-    np.testing.assert_allclose(find_digits(page), boxes, atol=5)
+    np.testing.assert_allclose(boxes_of(page), boxes, atol=5)
 
 
 def test_a_bar_on_a_faint_rule_stays():
     page = np.full((300, 900, 3), 255, np.uint8)
     page[100:240, 100:102] = page[238:240, 100:180] = page[100:240, 400:402] = 0
-    boxes = find_digits(page)
+    boxes = boxes_of(page)
     page[237:241] = np.minimum(page[237:241], 170)
-    np.testing.assert_allclose(find_digits(page), boxes, atol=2)
+    np.testing.assert_allclose(boxes_of(page), boxes, atol=2)
 
 
 def test_a_faint_place_parts_no_digit_a_smudge_is_none_and_one_may_fill_the_page(digits):
     page = page_of(digits[[4, 1, 0]])
-    boxes = find_digits(page)
+    boxes = boxes_of(page)
     (_, left, _, right), smudge = boxes[2], np.hypot(*np.indices((60, 60)) - 30) < 20
     faint = np.s_[:, (left + right) // 2 - 8 : (left + right) // 2 + 8]
     page[faint] = 255 - 0.3 * (255 - page[faint])  # of the 0: both halves are as high
     page[20:80, 30:90] -= (90 * smudge[..., None]).astype(np.uint8)
-    np.testing.assert_allclose(find_digits(page), boxes, atol=2)
+    np.testing.assert_allclose(boxes_of(page), boxes, atol=2)
     top, left, bottom, right = boxes[0]
-    assert len(find_digits(page[top - 20 : bottom + 20, left - 20 : right + 20])) == 1
+    assert len(boxes_of(page[top - 20 : bottom + 20, left - 20 : right + 20])) == 1
 
 
 def test_a_stroke_that_is_thinner_than_others_is_seen_too():
@@ -205,24 +211,25 @@ def test_a_digit_has_one_box_though_the_pen_was_lifted_and_a_speck_has_none(
     bar = top + int(lifted * (bottom - top))
     page[bar : bar + 4, left:right] = 255
     page[20:23, 30:33] = page[180:182, 200:202] = 0
-    found = find_digits(larger(page, times))
+    found = boxes_of(larger(page, times))
     np.testing.assert_allclose(found, times * np.array(boxes), atol=5 * times)
-    assert find_digits(np.full_like(page, 255)).shape == (0, 4)
+    assert boxes_of(np.full_like(page, 255)).shape == (0, 4)
 
 
 def test_five_thousand_specks_take_seconds():
     page = np.full((1_500, 2_000), 255, np.uint8)
     page[np.ix_(np.arange(1_500) % 20 < 6, np.arange(2_000) % 28 < 6)] = 0
     start = time.process_time()
-    find_digits(page)
+    with pytest.raises(ValueError, match="digits found; at most 1,000 are read"):
+        find_digits(page)
     assert time.process_time() - start < 3
 
 
 def test_an_eraser_beside_thin_strokes_is_no_digit():
     page = np.full((200, 400), 255, np.uint8)
     page[60:140, 60:64] = page[60:140, 150:154] = page[70:130, 300:330] = 40
-    assert len(find_digits(page)) == 2
-    assert [reason for _, reason in find_left_out(page)] == ["too thick"]
+    _, boxes, left_out = find_digits(page)
+    assert len(boxes) == 2 and [reason for _, reason in left_out] == ["too thick"]
 
 
 def test_pictures_come_from_files_pillow_and_arrays(tmp_path):
@@ -240,6 +247,10 @@ def test_pictures_come_from_files_pillow_and_arrays(tmp_path):
     np.testing.assert_allclose(load_picture(path).mean(axis=2), arrow.mean(axis=2), atol=60)
     with pytest.raises(FileNotFoundError):
         load_picture(tmp_path / "none.png")
+    picture = Image.fromarray(arrow)
+    picture.info["exif"] = b"Exif\0\0 of another kind"
+    with pytest.raises(ValueError, match="not a picture that can be read: not a TIFF file"):
+        load_picture(picture)
 
 
 @pytest.mark.parametrize(
@@ -260,13 +271,17 @@ def test_white_is_white_in_every_form(picture):
 
 def test_what_is_no_digit_is_left_out_with_a_reason(digits):
     page = page_of(digits[[1, 2, 3]])
-    boxes = find_digits(page)
+    alone = boxes_of(page)
     page[190:193, 40:-40] = 40  # a printed line
     page[12:24, 100:106] = 0  # a dot
-    np.testing.assert_allclose(find_digits(page), boxes, atol=1)
-    reasons = {reason for _, reason in find_left_out(page)}
-    assert reasons == {"too low for a digit", "too long: a grid, or an edge"}
-    message = "3 digits found where 4 digits were expected; the first are at"
-    with pytest.raises(ValueError, match=message) as error:
-        read_page(page, count=4)
-    assert str(find_digits(page)[0].tolist()) in str(error.value)
+    images, boxes, left_out = find_digits(page)
+    np.testing.assert_allclose(boxes, alone, atol=1)
+    assert boxes.dtype == int and images.dtype == np.uint8 and images.shape == (3, 28, 28)
+    np.testing.assert_array_equal(read_page(page, count=3), images)
+    where = {reason: box.tolist() for box, reason in left_out}
+    assert where.keys() == {"too low for a digit", "too long: a grid, or an edge"}
+    np.testing.assert_allclose(where["too low for a digit"], [12, 100, 24, 106], atol=2)
+    for count in (2, 4):
+        with pytest.raises(ValueError, match=f"3 digits found where {count} were exp") as error:
+            read_page(page, count=count)
+        assert str(boxes.tolist()) in str(error.value)

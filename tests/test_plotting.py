@@ -83,7 +83,7 @@ def test_pages_have_boxes_and_above_them_stands_what_is_left_out():
     np.testing.assert_array_equal(page.images[0].get_array(), PAGE)
     boxes = [box.get_bbox().bounds for box in page.patches]
     assert boxes[:2] == [(4.5, 9.5, 20, 20), (59.5, 9.5, 20, 25)] and len(boxes) == 5
-    assert texts_of(page.figure) == ["1", "2"]
+    assert texts_of(page.figure) == ["[0]", "[1]"]
     assert page.get_title() == "grey is left out: a grid; too low"
 
 

@@ -53,9 +53,7 @@ def test_windows_and_the_chains_that_follow_them(windows, expected):
 def test_sequences_show_the_digits_claimed_for_them_balanced_over_the_windows(windows, n):
     drawn = sequences(windows)
     assert drawn.images is IMAGES  # held once, whatever their size
-    inputs, targets, digits = drawn.sample(n)
-    indices = np.column_stack([number_of(inputs), number_of(targets.reshape(n, 784))])
-    check_equal(drawn.draw(n), (digits, indices))
+    (inputs, targets), (digits, indices) = drawn.sample(n), drawn.draw(n)
     np.testing.assert_array_equal(LABELS[indices], digits)
     pixels = IMAGES[indices] / np.float32(255)
     check_equal((inputs, targets), (pixels[:, :-1].reshape(n, -1, 784), pixels[:, -1]))
@@ -77,8 +75,8 @@ def test_a_draw_depends_on_its_seed_and_number_only_everywhere_and_for_ever():
         expected = [[25, 116, 77, 8], [0, 94, 95, 96], [64, 75, 105, 117]]
         assert number_of(2 * inputs).tolist() == expected
         assert number_of(targets.reshape(3, 784)).tolist() == [59, 77, 58]
-    paired = sequences(pairing=WRITERS).draw(2)[1]
-    assert paired.tolist() == [[34, 25, 6, 7, 38], [15, 26, 27, 38, 9]]
+    by_one = sequences(writers=WRITERS).draw(2)[1]
+    assert by_one.tolist() == [[34, 25, 6, 7, 38], [15, 26, 27, 38, 9]]
     # Another seed, or none, and there are others.
     assert len({sequences(seed=seed).draw(50)[1].tobytes() for seed in (0, 1, None, None)}) == 4
     stream = sequences().batches(10)
@@ -97,9 +95,9 @@ def test_any_image_of_a_digit_can_be_drawn_and_any_of_another_can_be_the_wrong_o
 
 def test_with_windows_changes_the_digits_and_nothing_else():
     options = {"corruption": Corruption(1.0), "augmentation": AUGMENTATION, "seed": 5}
-    up = sequences(pairing=WRITERS, **options)
+    up = sequences(writers=WRITERS, **options)
     down = up.with_windows([[7, 7, 7, 7, 6]])  # which writer 2 has not
-    expected = sequences(down.windows, pairing=WRITERS, **options)
+    expected = sequences(down.windows, writers=WRITERS, **options)
     check_equal(down.sample(20), expected.sample(20))
     np.testing.assert_array_equal(up.windows, digit_windows())
 
@@ -111,14 +109,18 @@ def test_mean_target_is_the_mean_over_windows_of_the_digit_means():
     np.testing.assert_allclose(mean, expected, rtol=1e-6, strict=True)
 
 
-def test_what_is_just_allowed_is_taken():
+def test_what_is_just_allowed_is_taken_and_stays():
     two = DigitSequences(IMAGES, LABELS % 2, [[0, 1]], corruption=Corruption(1, ["wrong"]), seed=0)
     assert np.all(number_of(two.sample(50)[0]) % 2 == 1)
+    kinds = ["blank"]
+    corruption = Corruption(1, kinds)
+    kinds += ["noise"]
+    assert corruption.kinds == ("blank",)
 
 
 @pytest.mark.parametrize("windows", [[[3, 3, 4], [5, 6, 7]], [[8, 1, 8, 8, 8]]])
 def test_one_writer_writes_a_sequence_and_no_image_twice(windows):
-    drawn = sequences(windows, pairing=WRITERS)
+    drawn = sequences(windows, writers=WRITERS)
     digits, indices = drawn.draw(6_000)
     np.testing.assert_array_equal(LABELS[indices], digits)
     writers = WRITERS[indices]
@@ -133,6 +135,17 @@ def test_one_writer_writes_a_sequence_and_no_image_twice(windows):
         check_even(eights[(LABELS == 8) & (WRITERS == 0)], 4 * 6_000 / 2 / 4)
         first = np.bincount(indices[:, 0], minlength=120)
         check_even(first[(LABELS == 8) & (WRITERS == 1)], 6_000 / 2 / 5)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint64"])
+def test_all_the_images_that_somebody_has_can_be_needed(kind):
+    labels = LABELS.astype(kind)
+    drawn = DigitSequences(IMAGES, labels, [[7] * 12], writers=labels * 0, seed=0)
+    indices = drawn.draw(2_400)[1]
+    sevens = np.flatnonzero(LABELS == 7)
+    np.testing.assert_array_equal(np.sort(indices), np.tile(sevens, (2_400, 1)))  # each once
+    for place in (0, 6, 11):  # in any order
+        check_even(np.bincount(indices[:, place])[sevens], 2_400 / 12)
 
 
 def test_writers_of_the_shipped_file_are_on_one_side_only(mnist):
@@ -151,11 +164,11 @@ def test_writers_of_the_shipped_file_are_on_one_side_only(mnist):
 
 def hits(corruption, n=200):
     """Which images a corruption changes, `(n, 4)`; those images, and the digits that were there."""
-    whole, *same = sequences().sample(n)
-    spoiled, *also = sequences(corruption=corruption).sample(n)
-    check_equal(same, also)
+    whole, targets = sequences().sample(n)
+    spoiled, same_targets = sequences(corruption=corruption).sample(n)
+    check_equal(targets, same_targets)
     hit = (spoiled != whole).any(axis=2)
-    return hit, spoiled[hit], same[1][:, :-1][hit]
+    return hit, spoiled[hit], sequences(corruption=corruption).draw(n)[0][:, :-1][hit]
 
 
 def test_corruption_replaces_images_by_others_of_its_kinds_at_its_rate_in_its_places():
@@ -185,9 +198,9 @@ def test_any_function_can_augment_the_contexts():
         return 1 - contexts
 
     for corruption in (None, Corruption(1, ["blank"], [0])):
-        inputs, *same = sequences(corruption=corruption).sample(70)
-        inverted, *also = sequences(corruption=corruption, augmentation=invert).sample(70)
-        check_equal([inverted, *also], [1 - inputs, *same])
+        inputs, targets = sequences(corruption=corruption).sample(70)
+        found = sequences(corruption=corruption, augmentation=invert).sample(70)
+        check_equal(found, (1 - inputs, targets))
     next(sequences(augmentation=invert).batches(70))
     assert [shape for shape, _ in calls] == [(size, 4, 784) for size in (70, 70, 32, 32, 6)]
     assert len({number for _, number in calls}) == 5  # all have numbers of their own
@@ -199,9 +212,10 @@ def test_a_batch_is_made_of_blocks_of_32_whichever_shard_draws_them(size, count,
     monkeypatch.setattr(DigitSequences, "draw", lambda *it: drawn.append(it[1:]) or draw(*it))
     one = sequences(corruption=Corruption(0.5), augmentation=AUGMENTATION)
     whole, blocks = one.batches(size, start=2), -(-size // 32)
-    shards = [one.batches(size, start=2, shard=(index, count)) for index in range(count)]
+    shards = [one.dataset(size, 2, start=2, shard=(index, count)) for index in range(count)]
     for batch in (2, 3):
-        parts = [next(shard) for shard in shards]
+        assert all(len(shard) == 2 for shard in shards)
+        parts = [shard[batch - 2] for shard in shards]
         first = 1 + batch * blocks  # each block has a number and so a seed of its own
         assert drawn == [(min(32, size - 32 * i), first + i) for i in range(blocks)]
         indices = np.concatenate([draw(one, *given)[1] for given in drawn])

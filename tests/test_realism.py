@@ -30,8 +30,8 @@ def test_precision_counts_images_among_the_real_and_recall_real_ones_among_the_i
 
 
 def test_a_network_tells_images_from_real_ones_but_not_real_from_real(mnist, monkeypatch):
-    monkeypatch.setattr(realism, "STEPS", 60)  # more, of larger batches, take minutes
-    monkeypatch.setattr(realism, "BATCH", 64)
+    monkeypatch.setattr(realism, "JUDGE_STEPS", 60)  # more, of larger batches, take minutes
+    monkeypatch.setattr(realism, "JUDGE_BATCH", 64)
     images = np.random.default_rng(0).permutation(mnist[1][0])
     first, second = images[:800] / np.float32(255), images[800:1600]
     same = realism.two_sample_accuracy(first, second)
@@ -42,7 +42,7 @@ def test_a_network_tells_images_from_real_ones_but_not_real_from_real(mnist, mon
 
 
 def test_both_sets_are_changed_anew_for_each_batch(monkeypatch):
-    monkeypatch.setattr(realism, "STEPS", 4)
+    monkeypatch.setattr(realism, "JUDGE_STEPS", 4)
     images, changed = np.random.default_rng(0).random((8, 28, 28)), []
 
     def blank(given, rng):

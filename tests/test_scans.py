@@ -1,11 +1,11 @@
 import numpy as np
 
-from sampling.scans import LARGEST, shrink, undo
+from sampling.scans import LARGEST_SCAN, shrink, undo
 
 
 def rings(sizes):
     """Scans of zeros, with pens of several widths."""
-    scans = np.zeros((len(sizes), LARGEST, LARGEST), bool)
+    scans = np.zeros((len(sizes), LARGEST_SCAN, LARGEST_SCAN), bool)
     for scan, size in zip(scans, sizes, strict=True):
         y, x = (np.mgrid[:size, :size] + 0.5) / size * 2 - 1
         radius = np.hypot(y, (x - 0.2 * y) / 0.6)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from evaluation import digit_means
-from model import NextImagePredictor, adapt, summed_squared_error
+from model import NextImagePredictor, start_at_mean
 from studies import release, report
 from studies.networks import NETWORKS
 from studies.plateau import Watch
@@ -19,13 +19,13 @@ from studies.plateau import Watch
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_is_the_one_that_was_measured(name, train):
     network = NETWORKS[name](4)
-    adapt(network, train.mean_target())  # ends as it asks
+    start_at_mean(network, train.mean_target())  # ends as it asks
     first, second = np.asarray(network(train.sample(2)[0]))
     assert first.shape == (28, 28) and (first != second).any()
     # Traced, they take most of a minute.
-    network.compile("adam", summed_squared_error, run_eagerly=keras.backend.backend() != "jax")
+    network.compile("adam", "mse", run_eagerly=keras.backend.backend() != "jax")
     before = network.get_weights()
-    network.train_on_batch(*train.sample(2)[:2])
+    network.train_on_batch(*train.sample(2))
     changes = zip(before, network.get_weights(), strict=True)
     assert any((one != other).any() for one, other in changes)
     table = (report.RESULTS / "architectures.md").read_text()
@@ -78,7 +78,7 @@ def test_a_result_tells_whether_the_code_has_changed_since_its_commit(tmp_path, 
 @pytest.mark.parametrize(("bits", "largest"), [(10, 2**-11), (7, 2**-8)])
 def test_a_model_is_written_rounded_when_its_training_is_done(bits, largest, tmp_path, monkeypatch):
     model, path = NextImagePredictor(units=(4, 4)), tmp_path / "writer.keras"
-    model.compile("adam", summed_squared_error)
+    model.compile("adam", "mse")
     path.write_text("the last release")
 
     def interrupted():

@@ -1,3 +1,4 @@
+import itertools
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from model import adapt, make_optimizer, summed_squared_error
+from model import make_optimizer, start_at_mean
 from preprocessing import DigitSequences
 from studies.report import ROOT
 from training import epochs_done, resumable_fit, train_predictor
@@ -38,16 +39,16 @@ def test_train_predictor_does_what_keras_does_step_by_step(pairs):
     found = train_predictor(pairs, 3, "sgd", batch_size=8, seed=5, build=lambda _: linear())
     keras.utils.set_random_seed(5)
     model = linear(keras.Input((2, 784)))
-    adapt(model, pairs.mean_target())
-    model.compile(make_optimizer("sgd", 3), summed_squared_error, jit_compile=False)
-    model.fit(pairs.batches(8), steps_per_epoch=3, shuffle=False, verbose=0)
+    start_at_mean(model, pairs.mean_target())
+    model.compile(make_optimizer("sgd", 3), "mse", loss_weights=784.0, jit_compile=False)
+    model.fit(pairs.dataset(8, 3), shuffle=False, verbose=0)
     check_weights(found, model)
 
 
 def network(*more, built=True):
     keras.utils.set_random_seed(0)
     model = linear(*[keras.Input((2, 784))] * built, *more)
-    model.compile(make_optimizer("adam"), summed_squared_error, jit_compile=False)
+    model.compile(make_optimizer("adam"), "mse", loss_weights=784.0, jit_compile=False)
     return model
 
 
@@ -60,7 +61,8 @@ def fit(pairs, folder, epochs, model=None, **options):
 def test_a_run_goes_on_where_more_epochs_are_wanted(pairs, tmp_path):
     whole, folder = network(), tmp_path / "new" / "folder"
     stream = {"batch_size": 64, "shard": (1, 2)}
-    whole.fit(pairs.batches(**stream), steps_per_epoch=2, epochs=3, shuffle=False, verbose=0)
+    for batch in itertools.islice(pairs.batches(**stream), 6):  # three epochs, each of others
+        whole.train_on_batch(*batch)
     assert epochs_done(folder) == 0
     first, history = fit(pairs, folder, 2, **stream)
     assert history.epoch == [0, 1] and epochs_done(folder) == 2
@@ -68,7 +70,7 @@ def test_a_run_goes_on_where_more_epochs_are_wanted(pairs, tmp_path):
     assert history.epoch == [] and int(loaded.optimizer.iterations) == 4
     check_weights(loaded, first)
     # On with the same model, whose optimizer is built.
-    _, history = fit(pairs, str(folder), 3, loaded, **stream, validation_data=pairs.sample(8)[:2])
+    _, history = fit(pairs, str(folder), 3, loaded, **stream, validation_data=pairs.sample(8))
     assert history.epoch == [2] and set(history.history) == {"loss", "val_loss"}
     # JAX computes the same bits twice.
     check_weights(loaded, whole, atol=0 if keras.backend.backend() == "jax" else 1e-5)

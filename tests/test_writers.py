@@ -3,10 +3,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from model import generate
+from model import generate, load
 from preprocessing import DigitSequences
 from studies import writers
-from studies.report import ROOT
 from studies.writers import LinearModel
 
 RNG = np.random.default_rng(0)
@@ -54,7 +53,7 @@ def test_a_transformer_reads_any_number_of_images_and_none_that_come_later(tmp_p
     for length in (1, 4, 14):
         answer = numpy(predictor(context[:, :length]))
         np.testing.assert_allclose(answer, answers[:, length - 1], atol=1e-5)
-    shipped = keras.saving.load_model(ROOT / "models" / "writer.keras")
+    shipped = load("writer")
     assert [w.shape for w in predictor.weights] == [w.shape for w in shipped.weights]
     predictor.save(tmp_path / "writer.keras")
     again = keras.saving.load_model(tmp_path / "writer.keras")
@@ -65,7 +64,7 @@ def test_training_moves_a_network_away_from_the_mean_image(mnist):
     (images, labels), _ = mnist
     images, labels, who = images[:600], labels[:600], np.arange(600) % 3
     first, again = (writers.train_on_writers(images, labels, who, steps=2) for _ in range(2))
-    mean = DigitSequences(images, labels, pairing=who, seed=0).mean_target()
+    mean = DigitSequences(images, labels, writers=who, seed=0).mean_target()
     answer = generate(first, images[:4], 1)[0]
     assert 0 < np.abs(answer - mean).mean() < 0.05
     np.testing.assert_allclose(generate(again, images[:4], 1)[0], answer, atol=1e-5)
@@ -76,7 +75,7 @@ def test_training_shows_each_next_image_and_whether_the_same_person_wrote_it(mni
     monkeypatch.setattr(keras.Model, "fit", lambda _, given, **more: batches.append(next(given)))
     for name in ("HAND", "AUGMENTATION"):
         monkeypatch.setattr(writers, name, lambda images, rng: images)
-    sequences = DigitSequences(images, labels, pairing=who, seed=0)
+    sequences = DigitSequences(images, labels, writers=who, seed=0)
     writers.train_on_writers(images, labels, who, steps=1)
     writers.train_verifier(sequences, steps=1)
     (inputs, answers), ((contexts, others), same) = batches
@@ -101,9 +100,9 @@ def test_strangers_have_written_the_same_digits():
 
 def test_a_verifier_compares_an_image_with_four_others(mnist):
     (images, labels), _ = mnist
-    sequences = DigitSequences(images[:600], labels[:600], pairing=np.arange(600) % 3, seed=0)
+    sequences = DigitSequences(images[:600], labels[:600], writers=np.arange(600) % 3, seed=0)
     verifier = writers.train_verifier(sequences, steps=2)
-    inputs, targets, _ = sequences.sample(30)
+    inputs, targets = sequences.sample(30)
     logits, others = (
         verifier.predict_on_batch([inputs, each]) for each in (targets, targets[::-1])
     )
