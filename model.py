@@ -217,7 +217,7 @@ def start_at_mean(model: keras.Model, mean_target: ArrayLike) -> None:
 
 
 def generate(model: keras.Model, images: ArrayLike, steps: int) -> np.ndarray:
-    """Goes on counting with any model that maps `(n, t, 784)` to `(n, 28, 28)`.
+    """Goes on with any model that maps `(n, t, 784)` to `(n, 28, 28)`, or to `(n, t, 28, 28)`.
 
     Args:
         model: Any built Keras model of these shapes, ours or not. If its `t` is
@@ -248,7 +248,10 @@ def generate(model: keras.Model, images: ArrayLike, steps: int) -> np.ndarray:
 
     def predict(context: np.ndarray) -> np.ndarray:
         # Not `predict`, which is made for data sets, not loops.
-        return check_predictions(model.predict_on_batch(context), len(context))
+        answers = np.asarray(model.predict_on_batch(context))
+        if answers.ndim == 4:  # after each image, of which the last counts
+            answers = answers[:, -1]
+        return check_predictions(answers, (len(context), SIDE, SIDE))
 
     chains = np.stack([*feed_back(model, predict, context, steps)], axis=1)
     return chains[0] if single else chains
@@ -261,17 +264,17 @@ def check_length(model: keras.Model, length: int) -> None:
         raise ValueError(f"the model reads {reads} images; contexts have {length}")
 
 
-def check_predictions(predictions: np.ndarray, n: int) -> np.ndarray:
-    """Checks what a model predicts for `n` contexts, and cuts it off at 0 and 1.
+def check_predictions(predictions: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Checks what a model predicts, and cuts it off at 0 and 1.
 
     Raises:
-        ValueError: Another shape than `(n, 28, 28)`, or NaN.
+        ValueError: Another shape than that of targets, or NaN.
     """
     predictions = np.asarray(predictions)
-    if predictions.shape != (n, SIDE, SIDE) or np.isnan(predictions).any():
+    if predictions.shape != shape or np.isnan(predictions).any():
         raise ValueError(
             f"the model predicts {predictions.dtype} {predictions.shape}; "
-            f"expected ({n}, {SIDE}, {SIDE}) without NaN"
+            f"expected {shape} without NaN"
         )
     return predictions.clip(0, 1)
 

@@ -2,8 +2,10 @@
 
 A table of digits says what counts as a sequence. Each row is a window, such as
 5, 6, 7, 8 -> 9, and `DigitSequences` fills each place of it with a random image
-of that digit. It draws *indices*; pixels are looked up when a batch is made, so a
-stream of millions of sequences needs no more memory than one batch.
+of that digit. In place of a table there may be a world (`worlds.py`), which draws
+the digits of each sequence by a rule that has to be found. It draws *indices*;
+pixels are looked up when a batch is made, so a stream of millions of sequences
+needs no more memory than one batch.
 """
 
 import copy
@@ -91,7 +93,70 @@ def _table(windows: ArrayLike) -> np.ndarray:
             f"windows are {windows.dtype} {windows.shape}; "
             "expected integers (m, t + 1): contexts of t >= 1 digits and their targets"
         )
-    return windows
+    return windows.astype(int)
+
+
+class Windows:
+    """The simplest world: a table of windows, each as frequent as the others.
+
+    What comes next is known from the table: of the rows that begin like the
+    context, each is as probable.
+
+    Args:
+        table: Integers `(m, t + 1)`, one window a row, the target's digit last.
+
+    Raises:
+        ValueError: Another shape or dtype.
+
+    Example:
+
+    >>> world = Windows([[2, 4, 6], [2, 4, 8]])
+    >>> world.posterior(np.array([[2, 4]]))[0, -1]  # 6 or 8
+    array([0. , 0. , 0. , 0. , 0. , 0. , 0.5, 0. , 0.5, 0. ])
+    """
+
+    def __init__(self, table: ArrayLike):
+        self.table = _table(table)
+        self.length = self.table.shape[1] - 1
+
+    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Digits `int (n, t + 1)`, balanced over the windows: each gets its share, give or take
+        one."""
+        # A random offset decides which windows get one more where n is no multiple of their number.
+        rows = (np.arange(n) + rng.integers(len(self.table))) % len(self.table)
+        return self.table[rng.permutation(rows)]
+
+    def posterior(self, digits: np.ndarray, forgive: float = 0.0) -> np.ndarray:
+        """The probabilities of the next digit, after each digit of a context.
+
+        Args:
+            digits: `int (n, k)`, with k from 1 to t.
+            forgive: What a row loses by each digit that is another one: 0, all;
+                above 0 for digits that were read, and may have been misread.
+
+        Returns:
+            `float (n, k, 10)`.
+
+        Raises:
+            ValueError: Another shape, or digits that begin no row.
+        """
+        digits = np.asarray(digits)
+        if digits.ndim != 2 or not 1 <= digits.shape[1] <= self.length:
+            raise ValueError(
+                f"digits have shape {digits.shape}; expected (n, k), with k from 1 to {self.length}"
+            )
+        chances = np.empty((*digits.shape, 10))
+        for place in range(digits.shape[1]):
+            prefixes, rows = np.unique(digits[:, : place + 1], axis=0, return_inverse=True)
+            wrong = (self.table[:, : place + 1] != prefixes[:, None]).sum(axis=2)  # (p, m)
+            weights = float(forgive) ** wrong
+            if not weights.any(axis=1).all():
+                raise ValueError(
+                    f"no window begins with {prefixes[weights.sum(1) == 0][0].tolist()}"
+                )
+            shares = weights @ np.eye(10)[self.table[:, place + 1]]
+            chances[:, place] = (shares / weights.sum(axis=1, keepdims=True))[rows.reshape(-1)]
+        return chances
 
 
 @dataclass(frozen=True)
@@ -141,8 +206,12 @@ class DigitSequences:
     Args:
         images: `uint8 (n, 28, 28)`; held as they are, not copied.
         labels: The digit of each image, integers `(n,)` in 0 to 9.
-        windows: Integers `(m, t + 1)`, one window a row, the target's digit
-            last. Any table will do: what to learn is data, not code.
+        world: Integers `(m, t + 1)`, a table with one window a row, the
+            target's digit last. Any table will do: what to learn is data, not
+            code. Or a world, such as `worlds.mixture(length=12)`: anything that
+            has a `length`, and `draw` and `posterior` as `Windows` has.
+        after_each: Ask for an answer after each image of the context, not only
+            after the last: targets are `(n, t, 28, 28)`.
         writers: Who wrote each image, integers `(n,)`, as of `load_writers`. By
             default, each place takes any image of its digit. With writers, one
             person writes each sequence: a writer is drawn who has written all
@@ -158,7 +227,7 @@ class DigitSequences:
 
     Raises:
         ValueError: An argument of another shape, dtype or range, or a window
-            that nobody has images for.
+            that nobody has images for. (Of a world, a draw may raise it.)
 
     Example:
 
@@ -175,8 +244,9 @@ class DigitSequences:
         self,
         images: np.ndarray,
         labels: np.ndarray,
-        windows: ArrayLike = digit_windows(),  # noqa: B008  # never written to
+        world: "ArrayLike | Windows" = digit_windows(),  # noqa: B008  # never written to
         *,
+        after_each: bool = False,
         writers: ArrayLike | None = None,
         corruption: Corruption | None = None,
         augmentation: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
@@ -205,6 +275,7 @@ class DigitSequences:
         self.labels = labels = labels.astype(int)  # a copy, which nobody changes later
         self.corruption = corruption
         self.augmentation = augmentation
+        self.after_each = bool(after_each)
         if seed is not None:
             seed = check_count(seed, "seed", least=0)
         self.seed = np.random.SeedSequence(seed).entropy
@@ -226,17 +297,20 @@ class DigitSequences:
             counts = np.bincount(10 * who + labels, minlength=10 * len(people))
             starts = (np.cumsum(counts) - counts).reshape(-1, 10)
             self._by_writer = by_writer, counts.reshape(-1, 10), starts
-        self.windows = self._checked_windows(windows)
+        self.world = self._checked(world)
 
-    def _checked_windows(self, windows: ArrayLike) -> np.ndarray:
-        windows = _table(windows)
-        absent = np.setdiff1d(windows, self.labels)
-        if not windows.size or absent.size:
-            raise ValueError(
-                f"windows must hold digits 0 to 9 that have images; no image of {absent.tolist()}"
-            )
+    def _checked(self, world: "ArrayLike | Windows") -> "Windows":
+        if not hasattr(world, "posterior"):
+            world = Windows(world)
+        length = check_count(world.length, "the world's length")
+        if isinstance(world, Windows):  # other worlds are found out when they draw
+            if not len(world.table):
+                raise ValueError("windows must hold digits 0 to 9 that have images; got none")
+            self._check_drawn(world.table, length)
+            if self._by_writer:
+                self._able(world.table)
         if self.corruption:
-            length, positions = windows.shape[1] - 1, self.corruption.positions
+            positions = self.corruption.positions
             if positions is not None and not set(range(length)) >= set(positions) > set():
                 raise ValueError(
                     f"corruption's positions are {list(positions)}; "
@@ -244,20 +318,37 @@ class DigitSequences:
                 )
             if "wrong" in self.corruption.kinds and np.count_nonzero(self._counts) == 1:
                 raise ValueError("corruption of kind 'wrong' needs images of a second digit")
-        if self._by_writer:
-            needed = (windows[:, :, None] == np.arange(10)).sum(axis=1)  # (m, 10)
-            able = (self._by_writer[1] >= needed[:, None]).all(axis=2)  # (m, writers)
-            if not able.any(axis=1).all():
-                raise ValueError(f"nobody has images for {windows[~able.any(axis=1)][0].tolist()}")
-            # For each window those who have come first, and how many they are.
-            self._able = np.argsort(~able, axis=1, kind="stable"), able.sum(axis=1)
-        return windows.astype(int)
+        return world
 
-    def with_windows(self, windows: ArrayLike) -> "DigitSequences":
-        """The same sequences in all but the digits: another table of windows.
+    def _check_drawn(self, digits: np.ndarray, length: int) -> None:
+        if digits.dtype.kind not in "iu" or digits.shape[1:] != (length + 1,):
+            raise ValueError(
+                f"digits are {digits.dtype} {digits.shape}; expected integers (n, {length + 1})"
+            )
+        absent = np.setdiff1d(digits, np.flatnonzero(self._counts))
+        if absent.size:
+            raise ValueError(
+                f"windows must hold digits 0 to 9 that have images; no image of {absent.tolist()}"
+            )
+
+    def _able(self, digits: np.ndarray) -> np.ndarray:
+        """Which writers have images for each of the windows: `bool (n, writers)`."""
+        needed = (digits[:, :, None] == np.arange(10)).sum(axis=1)  # (n, 10)
+        able = (self._by_writer[1] >= needed[:, None]).all(axis=2)
+        if not able.any(axis=1).all():
+            raise ValueError(f"nobody has images for {digits[~able.any(axis=1)][0].tolist()}")
+        return able
+
+    @property
+    def length(self) -> int:
+        """Images in a context."""
+        return self.world.length
+
+    def with_world(self, world: "ArrayLike | Windows") -> "DigitSequences":
+        """The same sequences in all but the digits: another table of windows, or another world.
 
         Args:
-            windows: Integers `(m, t + 1)`, as for a new `DigitSequences`.
+            world: As for a new `DigitSequences`.
 
         Returns:
             Sequences with the same images, writers, corruption, augmentation and seed.
@@ -267,23 +358,24 @@ class DigitSequences:
 
         Example:
 
-        >>> down = train.with_windows(digit_windows()[:, ::-1])
+        >>> down = train.with_world(digit_windows()[:, ::-1])
         """
         other = copy.copy(self)
-        other.windows = other._checked_windows(windows)
+        other.world = other._checked(world)
         return other
 
     def sample(self, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """Draws `n` sequences as arrays, balanced over the windows.
+        """Draws `n` sequences as arrays.
 
         Their digits are those of `draw(n)`.
 
         Args:
-            n: Number of sequences; each window gets its share, give or take one.
+            n: Number of sequences; of a table, each window gets its share, give
+                or take one.
 
         Returns:
             inputs `float32 (n, t, 784)` and targets `float32 (n, 28, 28)`, both
-            in [0, 1].
+            in [0, 1]; targets are `(n, t, 28, 28)` with `after_each`.
 
         Raises:
             ValueError: `n` is not an integer of at least 1.
@@ -349,8 +441,8 @@ class DigitSequences:
 
         Yields:
             inputs `float32 (batch_size, t, 784)` and targets
-            `float32 (batch_size, 28, 28)`, both in [0, 1]; of a shard,
-            `batch_size / k` sequences.
+            `float32 (batch_size, 28, 28)`, both in [0, 1], as of `sample`; of a
+            shard, `batch_size / k` sequences.
 
         Raises:
             ValueError: `batch_size` is not an integer of at least 1, or, of
@@ -400,16 +492,15 @@ class DigitSequences:
         """
         n = check_count(n, "n")
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(number,)))
-        # A random offset decides which windows get one more where n is no multiple of their number.
-        rows = (np.arange(n) + rng.integers(len(self.windows))) % len(self.windows)
-        rows = rng.permutation(rows)
-        digits = self.windows[rows]  # (n, t + 1)
+        digits = np.asarray(self.world.draw(n, rng))  # (n, t + 1)
+        self._check_drawn(digits, self.length)
         if self._by_writer is None:
             places = rng.integers(self._counts[digits])
             return digits, self._by_digit[self._starts[digits] + places]
         by_writer, counts, starts = self._by_writer
-        able, able_counts = self._able
-        writers = able[rows, rng.integers(able_counts[rows])][:, None]  # (n, 1)
+        able = self._able(digits)
+        chosen = rng.integers(able.sum(axis=1))
+        writers = (able.cumsum(axis=1) > chosen[:, None]).argmax(axis=1)[:, None]  # (n, 1)
         counts, starts = counts[writers, digits], starts[writers, digits]
         # No image twice: of a digit that comes again, one of the images that are left.
         before = np.tril(digits[:, :, None] == digits[:, None], -1)  # (n, t + 1, t + 1)
@@ -424,10 +515,15 @@ class DigitSequences:
         """The mean target image, where every predictor should start.
 
         Returns:
-            `float32 (28, 28)` in [0, 1]: the mean image of each window's last
-            digit, averaged over the windows.
+            `float32 (28, 28)` in [0, 1]: the mean image of each digit, averaged
+            over the digits that targets show. (Of a world, over 10,000 draws.)
         """
-        digits, counts = np.unique(self.windows[:, -1], return_counts=True)
+        if isinstance(self.world, Windows):
+            drawn = self.world.table
+        else:
+            drawn = self.world.draw(10_000, np.random.default_rng(0))
+        shown = drawn[:, 1:] if self.after_each else drawn[:, -1]
+        digits, counts = np.unique(shown, return_counts=True)
         means = [self.images[self.labels == digit].mean(axis=0) for digit in digits]
         return (np.average(means, axis=0, weights=counts) / 255).astype(np.float32)
 
@@ -435,7 +531,8 @@ class DigitSequences:
         """The inputs and targets of a draw."""
         digits, indices = self.draw(n, number)
         inputs = flatten(self.images[indices[:, :-1]])
-        targets = flatten(self.images[indices[:, -1]]).reshape(n, SIDE, SIDE)
+        shown = indices[:, 1:] if self.after_each else indices[:, -1]
+        targets = flatten(self.images[shown]).reshape(*shown.shape, SIDE, SIDE)
         # A generator of its own: the images drawn do not depend on what is done to them.
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(number, 1)))
         if self.corruption:

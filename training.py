@@ -36,14 +36,15 @@ def train_predictor(
     """Trains a new predictor as `main.ipynb` does. Sets Keras' global seeds.
 
     Args:
-        sequences: What to train on; their windows say how long a context is.
+        sequences: What to train on.
         steps: Batches to train on, over which the learning rate falls to zero.
         optimizer: A name, as for `make_optimizer`, or an optimizer, which
             keeps its own learning rate.
         batch_size: Sequences in a batch.
         seed: Of the weights; the sequences have their own.
         build: Makes the network, given the number of images in a context. Any
-            Keras model will do that ends as `start_at_mean` asks, with `(n, 28, 28)`.
+            Keras model will do that ends as `start_at_mean` asks and answers as
+            targets are: `(n, 28, 28)`, or `(n, t, 28, 28)` after each image.
 
     Returns:
         The predictor.
@@ -60,14 +61,13 @@ def train_predictor(
     steps = check_count(steps, "steps")
     data = sequences.dataset(batch_size, steps)
     keras.utils.set_random_seed(check_count(seed, "seed", least=0))
-    length = sequences.windows.shape[1] - 1
-    model = build(length)
+    model = build(sequences.length)
     if not isinstance(model, keras.Model):
         raise ValueError(f"build answers {model!r:.40}; expected a Keras model")
-    check_length(model, length)
+    check_length(model, sequences.length)
     # A subclass of `keras.Model` has no weights until it is called.
-    prediction = model(np.zeros((1, length, PIXELS), "float32"))
-    check_predictions(keras.ops.convert_to_numpy(prediction), 1)
+    prediction = model(np.zeros((1, sequences.length, PIXELS), "float32"))
+    check_predictions(keras.ops.convert_to_numpy(prediction), sequences.sample(1)[1].shape)
     start_at_mean(model, sequences.mean_target())
     model.compile(
         make_optimizer(optimizer, steps) if isinstance(optimizer, str) else optimizer,
@@ -141,10 +141,9 @@ def resumable_fit(
         )
     if isinstance(kwargs.get("validation_data"), Iterator) and not kwargs.get("validation_steps"):
         raise ValueError("validation_data is a stream; expected validation_steps, or it never ends")
-    length = sequences.windows.shape[1] - 1
-    check_length(model, length)
+    check_length(model, sequences.length)
     if not model.built:  # a subclass of `keras.Model` has no weights until it is called
-        model(np.zeros((1, length, PIXELS), "float32"))
+        model(np.zeros((1, sequences.length, PIXELS), "float32"))
     done, *sizes = _saved(folder)
     if done and sizes != [steps_per_epoch, batch_size]:
         raise ValueError(

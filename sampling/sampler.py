@@ -316,7 +316,7 @@ def train_sampler(
 
     Example:
 
-    >>> down = train.with_windows(digit_windows()[:, ::-1])
+    >>> down = train.with_world(digit_windows()[:, ::-1])
     >>> predictor = train_predictor(down, steps=1_200)
     >>> sampler = train_sampler(predictor, down, epochs=20, start=load("sampler"))
     """
@@ -325,7 +325,7 @@ def train_sampler(
     several = [sequences] if isinstance(sequences, DigitSequences) else sequences
     model = NextImageSampler(predictor, **sizes)
     for each in several:
-        check_length(model, each.windows.shape[1] - 1)
+        check_length(model, each.length)
 
     # The predictor's part does not change: it reads each sequence once.
     batches = -(-n // (READ_TOGETHER * len(several)))

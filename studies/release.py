@@ -114,7 +114,7 @@ MODELS = {  # how to train it, on which backend, and the bits of its weights
         10,
     ),
     "next_image": (predictor, "tensorflow", 10),
-    "endless": (lambda: predictor(windows=digit_windows(wrap=True)), "tensorflow", 10),
+    "endless": (lambda: predictor(world=digit_windows(wrap=True)), "tensorflow", 10),
     "writer": (lambda: train_on_writers(*by_writers()), "jax", 10),
     "sampler": (sampler, "jax", 7),
     "writer_sampler": (writer_sampler, "jax", 7),

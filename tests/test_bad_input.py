@@ -39,7 +39,7 @@ def sequences(*windows, labels=LABELS, **options):
 
 
 UP = sequences()
-DOWN = UP.with_windows([[2, 1]])
+DOWN = UP.with_world([[2, 1]])
 
 
 def says(answer):

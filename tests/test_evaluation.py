@@ -6,11 +6,12 @@ import pytest
 from augmentation import AUGMENTATION
 from classifier import read_digits
 from data import DATASETS
-from evaluation import digit_means, evaluate, evaluate_chains
+from evaluation import belief, digit_means, evaluate, evaluate_chains
 from handwriting.page import read_page
 from model import NextImagePredictor, load, make_optimizer
-from preprocessing import Corruption, DigitSequences, digit_windows
+from preprocessing import Corruption, DigitSequences, Windows, digit_windows
 from training import train_predictor
+from worlds import Pattern, World, mixture, recall
 
 
 def oracle(digits):
@@ -42,6 +43,65 @@ def test_predictions_are_measured_beside_the_floor_in_all_and_for_each_window(te
         assert found["mse"] == pytest.approx(errors[rows].mean(), rel=1e-4)
         assert found["floor"] == pytest.approx(floors[rows].mean(), rel=1e-5)
         assert found["accuracy"] == (window[-1] == 9)
+
+
+def says(answers):
+    return SimpleNamespace(predict=lambda *_, **__: answers)
+
+
+@pytest.mark.parametrize(
+    "world", [mixture(6), Windows([[2, 4, 6], [2, 4, 8], [3, 3, 3]]), World(3, [Pattern()])]
+)
+def test_the_best_answers_have_skill_1_and_one_image_for_all_has_none(world, mnist):
+    test = DigitSequences(*mnist[1], world, after_each=True, seed=0)
+    digits, means = test.draw(1_000)[0], digit_means()
+    chances = test.world.posterior(digits[:, :-1])
+    best = np.tensordot(chances, means, 1)
+    np.testing.assert_allclose(belief(best), chances, atol=1e-5)
+    shares = np.eye(10)[digits[:, 1:]].mean(axis=0) @ means.reshape(10, -1)
+    plateau = np.broadcast_to(shares.reshape(-1, 28, 28), best.shape)
+    for answers, skill in ((best, 1), (plateau, 0), ((best + plateau) / 2, None)):
+        measures = evaluate(says(answers), test, 1_000)
+        assert list(measures["after"]) == [*range(1, test.length + 1)]
+        for found in (measures, *measures["after"].values()):
+            settled = found["plateau"] - found["floor"] > 0.001 * found["plateau"]
+            assert np.isnan(found["skill"]) != settled
+            if settled:
+                expected = pytest.approx(skill, abs=1e-4)
+                assert 0.5 < found["skill"] < 1 if skill is None else found["skill"] == expected
+        assert measures["best_accuracy"] == pytest.approx(chances.max(axis=-1).mean())
+    right = (chances.argmax(axis=-1) == digits[:, 1:]).mean()
+    assert evaluate(says(best), test, 1_000)["accuracy"] == pytest.approx(right, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("chances", "fault"),
+    [
+        (np.full((9, 6, 10), 0.1), "expected (20, 6, 10)"),
+        (np.full((20, 6, 10), 0.2), "does not sum to 1"),
+        (np.tile([-0.1, 1.1] + [0] * 8, (20, 6, 1)), "is negative"),
+    ],
+)
+def test_a_posterior_that_is_none_is_refused(chances, fault, mnist):
+    world = mixture(6)
+    own = SimpleNamespace(length=6, draw=world.draw, posterior=lambda digits: chances)
+    test = DigitSequences(*mnist[1], own, after_each=True, seed=0)
+    with pytest.raises(ValueError) as refused:
+        evaluate(says(np.zeros((20, 6, 28, 28))), test, 20)
+    assert fault in str(refused.value)
+
+
+def test_chains_of_a_world_start_from_contexts_that_settle_its_rule(mnist):
+    test = DigitSequences(*mnist[1], mixture(6), seed=0)
+    digits = test.draw(100)[0][:, :-1]
+    for _ in range(3):
+        digits = np.column_stack([digits, test.world.posterior(digits)[:, -1].argmax(axis=1)])
+    settled = test.world.posterior(digits[:, :6])[:, -1].max(axis=1) > 1 - 1e-9
+    assert 50 < settled.sum() < 100  # a few are not yet, such as 1 1 2 3 1 1
+    measures = evaluate_chains(oracle(digits[settled, 6:]), test, steps=3, n=100)
+    assert measures["chain_accuracy"] == 1
+    with pytest.raises(ValueError, match="none of 9 contexts"):
+        evaluate_chains(oracle(digits), test.with_world(recall()), steps=3, n=9)
 
 
 def test_a_chain_is_right_where_every_step_is(mnist, test):
@@ -79,7 +139,7 @@ def test_chains_feed_back_answers_and_share_one_stream_of_noise(mnist):
 
 
 def test_chains_start_from_the_windows_that_allow_them(mnist):
-    starts = DigitSequences(*mnist[1], windows=[[3, 2, 1], [7, 1, 5]], seed=3)
+    starts = DigitSequences(*mnist[1], world=[[3, 2, 1], [7, 1, 5]], seed=3)
     expected = starts.draw(50)[0][:, -1:]
     assert set(expected[:, 0]) == {1, 5}
     assert evaluate_chains(oracle(expected), starts, steps=1, n=50)["chain_accuracy"] == 1
@@ -100,7 +160,7 @@ def test_learning_shows_in_the_measures(train, test, capfd):
 @pytest.mark.parametrize("name", ["next_image", "endless", "writer"])
 def test_what_ships_goes_on_rightly(name, test):
     windows = digit_windows(wrap=name != "next_image")
-    assert evaluate(load(name), test.with_windows(windows), 600)["accuracy"] > 0.99
+    assert evaluate(load(name), test.with_world(windows), 600)["accuracy"] > 0.99
 
 
 def test_a_photo_is_read_and_goes_on():

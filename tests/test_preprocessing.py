@@ -93,13 +93,13 @@ def test_any_image_of_a_digit_can_be_drawn_and_any_of_another_can_be_the_wrong_o
     check_even(counts[LABELS != 3], 10_800 / 9 / 12)
 
 
-def test_with_windows_changes_the_digits_and_nothing_else():
+def test_with_world_changes_the_digits_and_nothing_else():
     options = {"corruption": Corruption(1.0), "augmentation": AUGMENTATION, "seed": 5}
     up = sequences(writers=WRITERS, **options)
-    down = up.with_windows([[7, 7, 7, 7, 6]])  # which writer 2 has not
-    expected = sequences(down.windows, writers=WRITERS, **options)
+    down = up.with_world([[7, 7, 7, 7, 6]])  # which writer 2 has not
+    expected = sequences(down.world.table, writers=WRITERS, **options)
     check_equal(down.sample(20), expected.sample(20))
-    np.testing.assert_array_equal(up.windows, digit_windows())
+    np.testing.assert_array_equal(up.world.table, digit_windows())
 
 
 def test_mean_target_is_the_mean_over_windows_of_the_digit_means():

@@ -176,7 +176,7 @@ def test_states_are_standardised_and_codes_are_principal_components(sampler, see
 def test_goes_on_from_another_one_with_contexts_of_several_lengths(
     sampler, train, images, tmp_path
 ):
-    several = [train.with_windows(digit_windows(length)) for length in (4, 3)]
+    several = [train.with_world(digit_windows(length)) for length in (4, 3)]
     given = {"n": 2_000, "learning_rate": 1e-5, "start": sampler, "verbose": 0}
     other = train_sampler(writer_transformer()[0], several, 1, **given, **SIZES)
     targets = np.concatenate([next(each.batches(1_000))[1] for each in several])

@@ -13,15 +13,17 @@ import numpy as np
 import pytest
 from keras import layers
 
-from model import make_optimizer, start_at_mean
+from evaluation import evaluate
+from model import generate, make_optimizer, start_at_mean
 from preprocessing import DigitSequences
 from studies.report import ROOT
 from training import epochs_done, resumable_fit, train_predictor
+from worlds import steps
 
 
 @pytest.fixture(scope="module")
 def pairs(mnist):
-    return DigitSequences(*mnist[1], windows=[[3, 2, 1], [2, 1, 0]], seed=0)
+    return DigitSequences(*mnist[1], world=[[3, 2, 1], [2, 1, 0]], seed=0)
 
 
 def check_weights(model, expected, atol=1e-5):
@@ -43,6 +45,23 @@ def test_train_predictor_does_what_keras_does_step_by_step(pairs):
     model.compile(make_optimizer("sgd", 3), "mse", loss_weights=784.0, jit_compile=False)
     model.fit(pairs.dataset(8, 3), shuffle=False, verbose=0)
     check_weights(found, model)
+
+
+def test_a_network_may_answer_after_each_image(mnist):
+    def after_each(length):
+        images = keras.Input((None, 784))
+        pixels = layers.Dense(784, "sigmoid")(layers.GRU(16, return_sequences=True)(images))
+        return keras.Model(images, layers.Reshape((-1, 28, 28))(pixels))
+
+    sequences = DigitSequences(*mnist[1], steps(5), after_each=True, seed=0)
+    model = train_predictor(sequences, 60, make_optimizer("adam", 60, 0.01), 32, build=after_each)
+    measures = evaluate(model, sequences, 100)
+    assert measures["mse"] < measures["plateau"] * 1.01 and len(measures["after"]) == 5
+    inputs = sequences.sample(3)[0]
+    last = model.predict(inputs, verbose=0)[:, -1]
+    np.testing.assert_allclose(generate(model, inputs, 1)[:, 0], last, atol=1e-6)
+    with pytest.raises(ValueError, match=r"expected \(1, 5, 28, 28\)"):  # one answer only
+        train_predictor(sequences, 1)
 
 
 def network(*more, built=True):
